@@ -1,0 +1,714 @@
+"""What the release module promises: wholly there or not at all, and never a byte outside its directory."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.modules import release as module
+
+PROJECT = Path(__file__).parents[2]
+Member = tuple[str, bytes, str | bytes]
+PROGRAM: list[Member] = [
+    ("top/bin/tool", tarfile.REGTYPE, b"#!/bin/sh\n"),
+    ("top/etc/a.yml", tarfile.REGTYPE, b"a"),
+]
+
+
+def pack(members: Sequence[Member], mode: int = 0o777) -> bytes:
+    """Return a .tar.gz of members: (name, tar type, content or link target)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, kind, content in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.uid = kind, mode, 4711
+            if isinstance(content, str):
+                info.linkname = content
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Node:
+    """A directory that stands for the node's disk, and the archives laid down beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "opt"
+
+    def options(self, data: bytes, **options: Any) -> dict[str, Any]:
+        archive = self.folder / f"{sha256(data)[:8]}.tar.gz"
+        archive.write_bytes(data)
+        defaults = {name: spec.get("default") for name, spec in module.ARGUMENTS.items()}
+        source = {"url": archive.as_uri(), "sha256": sha256(data), "root": str(self.root)}
+        return {**defaults, "name": "tool", "version": "1.0", **source, **options}
+
+    def install(self, data: bytes, **options: Any) -> list[str] | None:
+        return module.install(module.parse(self.options(data, **options)))
+
+    def tree(self) -> dict[str, str]:
+        """Everything below the root but the lock: path → content, link target or "/" for a directory."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            name = str(path.relative_to(self.root))
+            if path.is_symlink():
+                found[name] = f"-> {path.readlink()}"
+            elif name != ".lock":
+                found[name] = "/" if path.is_dir() else path.read_text(errors="replace")
+        return found
+
+    def refuses(self, members: list[Member], match: str) -> None:
+        with pytest.raises(module.ReleaseError, match=match):
+            self.install(pack(members))
+        assert self.tree() == {}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+# What is installed
+
+
+@pytest.mark.parametrize("top", ["top", "./top", "grafana-v12.1.0", "./a b"])
+def test_the_top_folder_is_stripped_whatever_its_name(node: Node, top: str) -> None:
+    node.install(pack([(f"{top}/", tarfile.DIRTYPE, ""), (f"{top}/bin/tool", tarfile.REGTYPE, b"run")]))
+    assert node.tree().keys() == {"1.0", "1.0/bin", "1.0/bin/tool", "1.0/.release.json"}
+
+
+def test_owner_and_modes_are_sane(node: Node) -> None:
+    umask = os.umask(0o077)
+    try:
+        node.install(pack([("t/d", tarfile.DIRTYPE, ""), ("t/d/x", tarfile.REGTYPE, b"")], mode=0o7777))
+    finally:
+        os.umask(umask)
+    node.install(pack([("t/d", tarfile.DIRTYPE, ""), ("t/d/x", tarfile.REGTYPE, b"")], mode=0o600), version="2")
+    modes = {name: oct((node.root / name).stat().st_mode & 0o7777) for name in ("1.0", "1.0/d", "1.0/d/x", "2/d/x")}
+    assert modes == {"1.0": "0o755", "1.0/d": "0o755", "1.0/d/x": "0o755", "2/d/x": "0o644"}
+    assert (node.root / "1.0/d/x").stat().st_uid == os.geteuid()
+
+
+def test_links_inside_and_replaced_members_are_kept(node: Node) -> None:
+    links: list[Member] = [
+        ("top/lib/v", tarfile.SYMTYPE, "../bin/tool"),
+        ("top/h", tarfile.LNKTYPE, "top/bin/tool"),
+    ]
+    node.install(pack([*PROGRAM, *links, ("top/etc/a.yml", tarfile.REGTYPE, b"later wins")]))
+    assert node.tree()["1.0/lib/v"] == "-> ../bin/tool"
+    assert (node.root / "1.0/h").samefile(node.root / "1.0/lib/v")
+    assert node.tree()["1.0/etc/a.yml"] == "later wins"
+
+
+@pytest.mark.parametrize("pattern", ["docs", "docs/", "docs/*", "*.md", "d?cs/[r]*"])
+def test_exclude(node: Node, pattern: str) -> None:
+    node.install(pack([*PROGRAM, ("top/docs/readme.md", tarfile.REGTYPE, b"")]), exclude=[pattern])
+    assert "1.0/docs/readme.md" not in node.tree()
+    assert "1.0/bin/tool" in node.tree()
+
+
+def test_a_large_file_arrives_whole(node: Node) -> None:
+    content = os.urandom(3 << 20) + bytes(5 << 20) + b"end"
+    node.install(pack([("top/big", tarfile.REGTYPE, content), *PROGRAM]))
+    assert (node.root / "1.0/big").read_bytes() == content
+
+
+def test_an_archive_of_several_gzip_members(node: Node) -> None:
+    tar = gzip.decompress(pack(PROGRAM))
+    node.install(gzip.compress(tar[:700]) + gzip.compress(tar[700:]))
+    assert node.tree()["1.0/etc/a.yml"] == "a"
+
+
+def test_already_installed_does_nothing(node: Node) -> None:
+    assert node.install(pack(PROGRAM)) == []
+    before = (node.root / "1.0").stat()
+    assert node.install(pack(PROGRAM)) is None
+    assert (node.root / "1.0").stat() == before
+
+
+@pytest.mark.parametrize("change", ["sha256", "exclude", "marker"])
+def test_another_archive_of_the_same_version_is_swapped_in(node: Node, change: str) -> None:
+    node.install(pack(PROGRAM))
+    if change == "marker":
+        (node.root / "1.0/.release.json").write_text("")
+    new = pack([*PROGRAM, ("top/new", tarfile.REGTYPE, b"")]) if change == "sha256" else pack(PROGRAM)
+    assert node.install(new, exclude=["etc"] if change == "exclude" else []) == []
+    assert ("1.0/new" in node.tree()) == (change == "sha256")
+    assert ("1.0/etc/a.yml" in node.tree()) == (change != "exclude")
+    assert not [name for name in node.tree() if name.startswith(".")]
+
+
+def test_a_directory_of_someone_else_is_not_replaced(node: Node) -> None:
+    (node.root / "1.0").mkdir(parents=True)
+    with pytest.raises(module.ReleaseError, match="was not installed by this module"):
+        node.install(pack(PROGRAM))
+    assert node.tree() == {"1.0": "/"}
+
+
+def test_prune_keeps_the_newest_and_the_one_in_use(node: Node) -> None:
+    for age, version in enumerate(("1", "2", "3", "4")):
+        node.install(pack(PROGRAM), version=version, keep=9)
+        os.utime(node.root / version / ".release.json", (age, age))
+    (node.root / "foreign").mkdir()
+    (node.root / "current").symlink_to("2/bin")
+    assert node.install(pack(PROGRAM), version="0", keep=2) == ["3", "1"]
+    assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "0", "4", "2"}
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("name", ["top/../../evil", "../evil", "top/a/../../../evil", "..", "/etc/evil", "//evil"])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE])
+def test_paths_that_leave_the_release(node: Node, name: str, kind: bytes) -> None:
+    node.refuses([(name, kind, "x" if kind == tarfile.SYMTYPE else b"")], "is not a path inside the release")
+    assert not (node.folder / "evil").exists()
+
+
+@pytest.mark.parametrize("target", ["../../outside", "../x", "a/../../x"])
+def test_symlinks_that_leave_the_release(node: Node, target: str) -> None:
+    node.refuses([("top/link", tarfile.SYMTYPE, target)], "leaves the release")
+
+
+def test_absolute_symlinks(node: Node) -> None:
+    node.refuses([("top/link", tarfile.SYMTYPE, "/etc/passwd")], "links to the absolute path /etc/passwd")
+
+
+def test_a_chain_of_symlinks_that_leaves_the_release(node: Node) -> None:
+    chain: list[Member] = [
+        ("top/x/y/", tarfile.DIRTYPE, ""),
+        ("top/x/y/up", tarfile.SYMTYPE, ".."),
+        ("top/far", tarfile.SYMTYPE, "x/y/up/../.."),
+    ]
+    node.refuses(chain, "leaves the release")
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "top/../../secret", "top/link"])
+def test_hardlinks_that_leave_the_release(node: Node, target: str) -> None:
+    (node.folder / "secret").write_text("secret")
+    members: list[Member] = [("top/a", tarfile.REGTYPE, b""), ("top/link", tarfile.SYMTYPE, "a")]
+    node.refuses([*members, ("top/hard", tarfile.LNKTYPE, target)], "not a path inside|which is not a file")
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_writing_through_a_symlink_of_the_archive(node: Node, kind: bytes) -> None:
+    content: str | bytes = b"x" if kind == tarfile.REGTYPE else "top/a"
+    members: list[Member] = [
+        ("top/a", tarfile.REGTYPE, b"a"),
+        ("top/dir/", tarfile.DIRTYPE, ""),
+        ("top/link", tarfile.SYMTYPE, "dir"),
+        ("top/link/evil", kind, content),
+    ]
+    node.refuses(members, "link is a link or a file, not a directory")
+
+
+def test_hardlink_read_through_a_symlink_of_the_archive(node: Node) -> None:
+    members: list[Member] = [("top/l", tarfile.SYMTYPE, "../.."), ("top/h", tarfile.LNKTYPE, "top/l/secret")]
+    (node.folder / "secret").write_text("secret")
+    node.refuses(members, "which is not unpacked")
+
+
+def test_the_marker_is_not_written_through_a_symlink_of_the_archive(node: Node) -> None:
+    node.install(pack([*PROGRAM, ("top/.release.json", tarfile.SYMTYPE, "etc/a.yml")]))
+    assert node.tree()["1.0/etc/a.yml"] == "a"
+    assert json.loads(node.tree()["1.0/.release.json"])["version"] == "1.0"
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"])
+def test_devices_and_unknown_kinds(node: Node, kind: bytes) -> None:
+    node.refuses([*PROGRAM, ("top/dev", kind, "")], "device" if kind != b"Z" else "refused|cannot be read")
+
+
+def test_a_file_beside_the_top_folder(node: Node) -> None:
+    node.refuses([*PROGRAM, ("README", tarfile.REGTYPE, b"")], "beside the top folder")
+
+
+@pytest.mark.parametrize("cut", [30, 200, 100_000, -3])
+def test_a_truncated_archive(node: Node, cut: int) -> None:
+    with pytest.raises(module.ReleaseError, match=r"cannot be read: .*Point url at"):
+        node.install(pack([*PROGRAM, ("top/big", tarfile.REGTYPE, os.urandom(200_000))])[:cut])
+    assert node.tree() == {}
+
+
+@pytest.mark.parametrize("cut", [100, 512, 800, 1024, 1536])
+def test_a_truncated_tar_inside_a_sound_gzip(node: Node, cut: int) -> None:
+    with pytest.raises(module.ReleaseError, match="cannot be read"):
+        node.install(gzip.compress(gzip.decompress(pack(PROGRAM))[:cut]))
+    assert node.tree() == {}
+
+
+def test_a_damaged_header_is_not_taken_for_the_end(node: Node) -> None:
+    tar = bytearray(gzip.decompress(pack(PROGRAM)))
+    tar[1024 + 150] ^= 1
+    with pytest.raises(module.ReleaseError, match="cannot be read"):
+        node.install(gzip.compress(bytes(tar)))
+
+
+def test_something_that_is_no_archive(node: Node) -> None:
+    with pytest.raises(module.ReleaseError, match="cannot be read"):
+        node.install(b"<html>404</html>")
+
+
+def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "unpack", lambda *_: pytest.fail("unpacked an unverified archive"))
+    data = pack(PROGRAM)
+    with pytest.raises(module.ReleaseError, match=f"expected sha256 {'0' * 64}, got {sha256(data)}"):
+        node.install(data, sha256="0" * 64)
+    assert node.tree() == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("version", "../1"),
+        ("version", ".hidden"),
+        ("version", ""),
+        ("url", "ftp://host/x"),
+        ("url", "/x.tar.gz"),
+        ("url", "http://[x"),
+        ("sha256", "abc"),
+        ("root", "opt"),
+        ("root", "/"),
+        ("keep", 0),
+        ("timeout", 0),
+    ],
+)
+def test_wrong_options_are_named(node: Node, option: str, value: Any) -> None:
+    with pytest.raises(module.ReleaseError, match=f"^{option} is .*{str(value).replace('[', '.')}"):
+        module.parse(node.options(b"", **{option: value}))
+
+
+SAFE_OUTSIDE = st.sampled_from(["top", "..", ".", "", "a", "b", "evil", "\0", "é", "\udcff", "x" * 300, "*"])
+FUZZED_NAME = st.one_of(
+    st.text(max_size=30),
+    st.lists(SAFE_OUTSIDE, max_size=6).map("/".join),
+    st.sampled_from(["/a", "top/l/../a"]),
+)
+FUZZED_KIND = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(FUZZED_NAME, FUZZED_KIND, FUZZED_NAME), max_size=6))
+def test_no_archive_writes_or_points_outside(members: list[tuple[str, bytes, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        node = Node(Path(folder))
+        try:
+            data = pack([(name, kind, b"" if kind == tarfile.REGTYPE else link) for name, kind, link in members])
+        except (ValueError, UnicodeError):
+            return
+        (node.folder / "evil").write_text("untouched")
+        try:
+            node.install(data)
+        except module.ReleaseError:
+            assert node.tree() == {}
+        assert {path.name for path in node.folder.iterdir()} <= {"evil", "opt", f"{sha256(data)[:8]}.tar.gz"}
+        assert (node.folder / "evil").read_text() == "untouched"
+        assert (node.folder / "evil").stat().st_nlink == 1
+        assert {path.name for path in node.root.iterdir()} <= {".lock", "1.0"}
+        for path in node.root.rglob("*"):
+            assert path.parent.resolve().is_relative_to(node.root.resolve())
+            assert not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(node.root / "1.0")
+
+
+# What a failure leaves
+
+
+def in_process(node: Node, data: bytes, **options: Any) -> subprocess.Popen[str]:
+    code = "import sys, json; from plugins.modules import release as m; "
+    code += "print(m.install(m.parse(json.load(sys.stdin))))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps(node.options(data, **options)))
+    process.stdin.close()
+    return process
+
+
+def test_the_run_after_a_killed_one_heals(node: Node) -> None:
+    members: list[Member] = [(f"top/{n}", tarfile.REGTYPE, bytes(500)) for n in range(6_000)]
+    data = pack([*members, *PROGRAM])
+    node.root.mkdir()
+    with in_process(node, data) as process:
+        while not list(node.root.glob(".staging-*/1*")):
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    assert list(node.root.glob(".staging-*/1*"))
+    assert not (node.root / "1.0").exists()
+    assert node.install(data) == []
+    assert {path.name for path in node.root.iterdir()} == {".lock", "1.0"}
+    assert len(list((node.root / "1.0").iterdir())) == 6_003
+
+
+@pytest.mark.parametrize("moment", ["rename", "_sync", "unpack"])
+def test_a_crash_while_swapping_leaves_the_old_or_nothing(
+    node: Node, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    node.install(pack(PROGRAM))
+    new = pack([*PROGRAM, ("top/new", tarfile.REGTYPE, b"")])
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if moment == "rename" else module, moment, crash)
+        with pytest.raises(KeyboardInterrupt):
+            node.install(new)
+    assert "1.0/new" not in node.tree()
+    assert "1.0/bin/tool" in node.tree()
+    assert node.install(new) == []
+    assert "1.0/new" in node.tree()
+
+
+def test_a_rename_that_fails_brings_the_old_version_back(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.install(pack(PROGRAM))
+    before, rename, calls = node.tree(), os.rename, iter([False, True, False])
+
+    def second_fails(source: str, target: str) -> None:
+        if next(calls):
+            raise OSError(errno.EIO, "I/O error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(module.ReleaseError, match="I/O error"):
+        node.install(pack([*PROGRAM, ("top/new", tarfile.REGTYPE, b"")]))
+    assert {name: what for name, what in node.tree().items() if not name.startswith(".")} == before
+
+
+def test_two_runs_at_once_install_once(node: Node) -> None:
+    data = pack([(f"top/{n}", tarfile.REGTYPE, bytes(500)) for n in range(3000)])
+    with in_process(node, data) as one, in_process(node, data) as two:
+        answers = sorted(process.stdout.read().strip() for process in (one, two) if process.stdout)
+    assert answers == ["None", "[]"]
+    assert len(list((node.root / "1.0").iterdir())) == 3001
+
+
+@pytest.mark.parametrize("call", ["write", "mkdir", "open"])
+def test_a_full_disk_while_unpacking(node: Node, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    node.install(pack(PROGRAM))
+    before = node.tree()
+    real = getattr(os, call)
+
+    def full(first: Any, *rest: Any, **named: Any) -> Any:
+        if call == "write" or (".staging-" in str(first) and "/bin" in str(first)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(first, *rest, **named)
+
+    monkeypatch.setattr(os, call, full)
+    data = pack([*PROGRAM, ("top/big", tarfile.REGTYPE, bytes(7 << 20))])
+    with pytest.raises(module.ReleaseError, match=f"The disk of {node.root} is full: about 7 MB are needed"):
+        node.install(data, version="2.0")
+    monkeypatch.undo()
+    assert node.tree() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
+def test_a_really_full_disk(node: Node) -> None:
+    node.root.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(node.root)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine allows no mounts")
+    try:
+        node.install(pack(PROGRAM))
+        before = node.tree()
+        with pytest.raises(module.ReleaseError, match=r"is full: about 3 MB are needed, 0 MB are free"):
+            node.install(pack([("top/big", tarfile.REGTYPE, bytes(3 << 20))]), version="2.0")
+        assert node.tree() == before
+    finally:
+        subprocess.run(["umount", str(node.root)], check=True)
+
+
+# The download
+
+Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+class Server:
+    """Answers each request with the next of its answers, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.answers: list[Answer] = []
+        self.ranges: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.ranges.append(self.headers["Range"])
+                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                answer(self, outer.data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/tool.tar.gz"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    result = Server()
+    thread = threading.Thread(target=result.http.serve_forever, args=(0.01,))
+    thread.start()
+    yield result
+    result.http.shutdown()
+    thread.join()
+    result.http.server_close()
+
+
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: object) -> None:
+    handler.send_response(status)
+    for name, value in {"Content_Length": len(body), **headers}.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def whole(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    send(handler, 200, data)
+
+
+def ranged(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+    send(handler, 206, data[start:], Content_Range=f"bytes {start}-{len(data) - 1}/{len(data)}")
+
+
+def dropped(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    send(handler, 200, data[: len(data) // 2], Content_Length=len(data))
+
+
+def chunked_and_dropped(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n" % len(data) + data[: len(data) // 2])
+    handler.close_connection = True
+
+
+def past_the_end(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    if handler.headers["Range"]:
+        send(handler, 416, b"")
+    else:
+        whole(handler, data)
+
+
+def hanging(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    send(handler, 200, data[:10], Content_Length=len(data))
+    handler.wfile.flush()
+    handler.rfile.read(1)
+
+
+def status(code: int) -> Answer:
+    return lambda handler, _: send(handler, code, b"")
+
+
+def wanted(url: str, digest: str, timeout: int) -> module.Release:
+    return module.Release(
+        name="tool", version="1", url=url, sha256=digest, root="/", current="/current", exclude=[], timeout=timeout
+    )
+
+
+@pytest.fixture
+def get(node: Node, server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
+    """Download through the server's answers; returns the pauses taken."""
+    server.data = os.urandom(100_000)
+    node.root.mkdir()
+
+    def run(*answers: Answer, url: str = server.url, digest: str = "", timeout: int = 5) -> list[float]:
+        server.answers = list(answers)
+        pauses: list[float] = []
+        module.download(
+            wanted(url, digest or sha256(server.data), timeout), str(node.root / "part"), "Do this.", pauses.append
+        )
+        assert (node.root / "part").read_bytes() == server.data
+        return pauses
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return run
+
+
+Get = Callable[..., list[float]]
+
+
+def test_download(get: Get, server: Server) -> None:
+    assert get(whole) == []
+    assert server.ranges == [None]
+
+
+@pytest.mark.parametrize("cut", [dropped, chunked_and_dropped])
+def test_a_dropped_download_is_resumed(get: Get, server: Server, cut: Answer) -> None:
+    assert get(cut, ranged) == [1]
+    assert server.ranges == [None, "bytes=50000-"]
+
+
+def test_a_server_that_ignores_ranges(get: Get, server: Server) -> None:
+    assert get(dropped, dropped, whole) == [1, 2]
+    assert server.ranges == [None, "bytes=50000-", "bytes=50000-"]
+
+
+def test_a_server_that_sends_another_range(get: Get) -> None:
+    other: Answer = lambda handler, data: send(handler, 206, data, Content_Range="bytes 0-99999/100000")  # noqa: E731
+    assert get(dropped, other, whole) == [1, 2]
+
+
+def test_a_part_that_is_too_long_is_dropped(get: Get, node: Node) -> None:
+    (node.root / "part").write_bytes(bytes(200_000))
+    assert get(past_the_end) == [1]
+
+
+def test_a_part_that_is_complete_needs_no_network(get: Get, node: Node, server: Server) -> None:
+    (node.root / "part").write_bytes(server.data)
+    assert get(whole) == []
+    assert server.ranges == []
+
+
+@pytest.mark.parametrize("code", [500, 503, 429, 408])
+def test_a_passing_error_is_retried(get: Get, code: int) -> None:
+    assert get(status(code), whole) == [1]
+
+
+def test_a_hanging_server_runs_into_the_timeout(get: Get, server: Server) -> None:
+    start = time.monotonic()
+    assert get(hanging, ranged, timeout=1) == [1]
+    assert time.monotonic() - start < 4
+    assert server.ranges[1] == "bytes=10-"
+
+
+@pytest.mark.parametrize(("answer", "requests"), [(status(404), 1), (status(403), 1), (status(502), 5)])
+def test_the_final_error_tells_url_reason_and_remedy(get: Get, server: Server, answer: Answer, requests: int) -> None:
+    with pytest.raises(module.ReleaseError, match=r"Downloading http://\S+/tool.tar.gz failed: .*40|50. .*Do this"):
+        get(answer)
+    assert len(server.ranges) == requests
+
+
+def test_an_unreachable_host_is_given_up_soon(node: Node, server: Server) -> None:
+    server.http.server_close()
+    pauses: list[float] = []
+    with pytest.raises(module.ReleaseError, match=r"failed: .*refused.*Do this"):
+        module.download(wanted(server.url, "0" * 64, 1), str(node.root), "Do this.", pauses.append)
+    assert pauses == [1]
+
+
+def test_the_part_stays_when_the_network_fails(get: Get, node: Node) -> None:
+    with pytest.raises(module.ReleaseError, match="broke after 50000 of 100000 bytes"):
+        get(dropped)
+    assert (node.root / "part").stat().st_size == 50_000
+
+
+def test_the_part_goes_when_the_checksum_is_wrong(get: Get, node: Node) -> None:
+    with pytest.raises(module.ReleaseError, match="checksum"):
+        get(whole, digest="0" * 64)
+    assert not (node.root / "part").exists()
+
+
+def test_the_part_goes_when_the_disk_is_full(get: Get, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_write", full)
+    with pytest.raises(module.ReleaseError, match="is full"):
+        get(whole)
+    assert not (node.root / "part").exists()
+
+
+def test_credentials_and_signatures_are_not_shown() -> None:
+    assert module.shown("https://user:pass@host:8/a.tar.gz?X-Amz-Signature=s#f") == "https://host:8/a.tar.gz"
+
+
+def test_a_download_is_installed_and_its_part_removed(node: Node, server: Server) -> None:
+    server.data, server.answers = pack(PROGRAM), [whole]
+    assert node.install(server.data, url=server.url) == []
+    assert not list(node.root.glob(".download-*"))
+    assert node.install(server.data, url=server.url) is None
+    assert len(server.ranges) == 1
+
+
+# The whole, as Ansible runs it
+
+
+def ansible(node: Node, *flags: str, actions: str = "plugins/action", **options: Any) -> dict[str, Any]:
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(node.folder / "home"),
+        "ANSIBLE_ACTION_PLUGINS": str(PROJECT / actions),
+        "ANSIBLE_LIBRARY": str(PROJECT / "plugins/modules"),
+        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline",
+        "ANSIBLE_PIPELINING": "1",
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    command = ["ansible", "localhost", "-m", "release", "-a", json.dumps(given), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=node.folder, check=False)
+    assert "{" in done.stdout, done.stdout + done.stderr
+    result, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
+    assert not list((node.folder / "home/.ansible/tmp").glob("*")), "left behind in the remote tmp"
+    return dict(result)
+
+
+@pytest.mark.parametrize("fetch", ["node", "controller"])
+def test_ansible_installs_once_and_check_mode_writes_nothing(node: Node, server: Server, fetch: str) -> None:
+    server.data, server.answers = pack(PROGRAM), [whole]
+    cache = node.folder / "cache"
+    options = node.options(server.data, url=server.url, fetch=fetch, cache_dir=str(cache))
+    assert ansible(node, "--check", **options)["changed"] is True
+    assert not node.root.exists()
+    assert not cache.exists()
+    assert server.ranges == []
+    result = ansible(node, **options)
+    assert (result["changed"], result["removed"]) == (True, [])
+    assert result["path"] == f"{node.root}/1.0"
+    assert node.tree()["1.0/etc/a.yml"] == "a"
+    assert ansible(node, **options)["changed"] is False
+    assert len(server.ranges) == 1
+    if fetch == "controller":
+        assert (cache / "tool.tar.gz").read_bytes() == server.data
+        assert (cache / "tool.tar.gz").stat().st_mode & 0o777 == 0o600
+
+
+def test_ansible_takes_the_archive_from_the_cache_or_a_file(node: Node) -> None:
+    data = pack(PROGRAM)
+    (node.folder / "tool.tar.gz").write_bytes(data)
+    options = node.options(data, fetch="controller", cache_dir=str(node.folder))
+    assert ansible(node, **{**options, "url": "http://127.0.0.1:9/tool.tar.gz"})["changed"] is True
+    assert ansible(node, **{**options, "cache_dir": None, "version": "2"})["changed"] is True
+
+
+def test_ansible_says_what_is_wrong_before_the_first_trip(node: Node) -> None:
+    options = node.options(pack(PROGRAM), fetch="controller", url="https://host/tool.tar.gz", cache_dir=None)
+    assert "cache_dir is not set" in ansible(node, **options)["msg"]
+    assert "version is '../x'" in ansible(node, **{**options, "version": "../x"})["msg"]
+    wrong = node.options(pack(PROGRAM), fetch="controller", sha256="0" * 64)
+    assert f"got {sha256(pack(PROGRAM))}" in ansible(node, **wrong)["msg"]
+    assert not node.root.exists()
+
+
+def test_ansible_without_the_action_plugin_does_not_pretend(node: Node) -> None:
+    options = node.options(pack(PROGRAM), fetch="controller")
+    assert "action plugin of the same name" in ansible(node, actions="none", **options)["msg"]
