@@ -1,0 +1,193 @@
+"""Filters that prepare Grafana dashboards on the controller."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ansible.errors import AnsibleFilterError
+
+Json = dict[str, Any]
+
+UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+PLACEHOLDER = re.compile(r"\$\{([^}:]+)\}")
+EXPORT_ONLY = ("__inputs", "__requires", "__elements")
+# An export lists Grafana's own expressions as if they were a data source; no one provisions them.
+EXPRESSIONS = "__expr__"
+
+
+def grafana_dashboards(dirs: Sequence[str], datasources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Read the dashboards of some folders and make each one ready for Grafana's file provisioning.
+
+    Args:
+        dirs: folders on the controller; their `*.json` files are read, hidden files and subfolders are not.
+        datasources: what is provisioned, in Grafana's own syntax (name, type, uid, isDefault).
+
+    Returns:
+        The JSON text of each dashboard, keyed by file name. A text that needs no change is passed as it is.
+
+    Raises:
+        AnsibleFilterError: something that Grafana would refuse, skip or freeze on; it names the file and
+            the remedy.
+    """
+    texts: dict[str, str] = {}
+    # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
+    seen: dict[tuple[str, str], Path] = {}
+    for path in _json_files(dirs):
+        text, dashboard = _read(path)
+        identity = {"file name": path.name, "uid": dashboard["uid"], "title": dashboard["title"].strip()}
+        for what, value in identity.items():
+            first = seen.setdefault((what, value), path)
+            if first is not path:
+                _refuse(path, f"has the same {what} as {first}: {value!r}", "Change it in one of the two")
+        resolved = _resolve(path, dashboard, datasources)
+        texts[path.name] = text if resolved == dashboard else _dump(resolved)
+    return texts
+
+
+def grafana_dashboard_uids(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the title of each dashboard, keyed by uid.
+
+    Args:
+        files: what `grafana_dashboards` returned.
+    """
+    dashboards = map(json.loads, files.values())
+    return {dashboard["uid"]: dashboard["title"] for dashboard in dashboards}
+
+
+def _json_files(dirs: Iterable[str]) -> Iterable[Path]:
+    for folder in dict.fromkeys(Path(name).expanduser().absolute() for name in dirs):
+        if not folder.is_dir():
+            _refuse(
+                folder,
+                "is not a folder" if folder.exists() else "does not exist",
+                "List existing folders of this controller, best with a path that starts with"
+                " {{ playbook_dir }} or {{ inventory_dir }}",
+            )
+        # Not glob: it takes a folder that may not be read for an empty one.
+        for path in sorted(folder.iterdir()):
+            if path.suffix == ".json" and not path.name.startswith(".") and not path.is_dir():
+                yield path
+
+
+def _read(path: Path) -> tuple[str, Json]:
+    try:
+        # Not read_text: it would change the line ends, and with them the file's checksum.
+        text = path.read_bytes().decode()
+        dashboard = json.loads(text)
+    except OSError as error:
+        _refuse(path, f"cannot be read: {error.strerror}", "Make it readable or remove it")
+    except UnicodeDecodeError as error:
+        _refuse(path, f"is not UTF-8 at byte {error.start}", "Save it as UTF-8")
+    except json.JSONDecodeError as error:
+        _refuse(
+            path,
+            f"is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}",
+            "Correct it there, or export the dashboard again",
+        )
+    _check(path, dashboard)
+    return text, dashboard
+
+
+def _check(path: Path, dashboard: Any) -> None:
+    export = "Export the dashboard as JSON in the classic model"
+    if not isinstance(dashboard, dict):
+        _refuse(path, "is not a dashboard: it holds no JSON object", export)
+    if "elements" in dashboard or {"apiVersion", "spec"} <= dashboard.keys():
+        _refuse(path, "is in the v2 (resource) format, which file provisioning refuses", export)
+    if isinstance(dashboard.get("dashboard"), dict):
+        _refuse(path, "is an answer of Grafana's API", 'Keep only the value of its key "dashboard"')
+    if not isinstance(dashboard.get("title"), str) or not dashboard["title"].strip():
+        _refuse(path, "is not a dashboard: it has no title", f'Give it a "title". {export}')
+    if not any(isinstance(dashboard.get(key), list) for key in ("panels", "rows")):
+        _refuse(path, "is not a dashboard: it has no list of panels", export)
+    if dashboard.get("__elements"):
+        _refuse(path, "holds library panels, which cannot be provisioned", "Unlink them and export it again")
+    uid = dashboard.get("uid")
+    if not isinstance(uid, str) or not UID.fullmatch(uid):
+        found = f"the uid {uid!r}, not 1 to 40 of the characters A-Z a-z 0-9 _ -" if uid else "no uid"
+        slug = re.sub(r"[^A-Za-z0-9_]+", "-", path.stem)[:40].strip("-") or "dashboard"
+        _refuse(path, f"has {found}", f'Set "uid": "{slug}" in it')
+
+
+def _resolve(path: Path, dashboard: Json, datasources: Sequence[Mapping[str, Any]]) -> Json:
+    try:
+        values = {
+            item["name"]: str(item["value"])
+            if item["type"] == "constant"
+            else _datasource_uid(path, item["name"], item["pluginId"], datasources)
+            for item in dashboard.get("__inputs") or ()
+        }
+    except (KeyError, TypeError):
+        _refuse(
+            path,
+            "has an entry in __inputs without a name, type, and value or pluginId",
+            "Complete it, or export the dashboard for sharing externally again",
+        )
+    model = {key: value for key, value in dashboard.items() if key not in EXPORT_ONLY}
+    if "id" in model:
+        model["id"] = None
+    resolved: Json = _substitute(model, values)
+
+    variables = {variable.get("name") for variable in (resolved.get("templating") or {}).get("list") or ()}
+    for name in PLACEHOLDER.findall(_dump(resolved)):
+        if name.startswith("DS_") and name not in variables:
+            _refuse(
+                path,
+                f"uses ${{{name}}}, which neither its __inputs nor its variables declare",
+                "Put the uid of a data source in its place, or export the dashboard for sharing externally",
+            )
+    return resolved
+
+
+def _datasource_uid(path: Path, name: str, kind: str, datasources: Sequence[Mapping[str, Any]]) -> str:
+    if kind == EXPRESSIONS:
+        return EXPRESSIONS
+    # A stable sort: the default one first, the others in their order.
+    matching = sorted(
+        (source for source in datasources if source.get("type") == kind),
+        key=lambda source: not source.get("isDefault"),
+    )
+    if not matching:
+        _refuse(
+            path,
+            f"needs a data source of type {kind!r} for ${{{name}}}, and none is provisioned",
+            "Add one to grafana_datasources, or take the dashboard out",
+        )
+    if not matching[0].get("uid"):
+        _refuse(
+            path,
+            f"needs the uid of the data source {matching[0].get('name')!r} for ${{{name}}}, and it has none",
+            'Give it a "uid" in grafana_datasources',
+        )
+    return str(matching[0]["uid"])
+
+
+def _substitute(node: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(node, str):
+        return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), node)
+    if isinstance(node, list):
+        return [_substitute(item, values) for item in node]
+    if isinstance(node, dict):
+        return {key: _substitute(item, values) for key, item in node.items()}
+    return node
+
+
+def _dump(dashboard: Json) -> str:
+    return json.dumps(dashboard, ensure_ascii=False, indent=2) + "\n"
+
+
+def _refuse(path: Path, problem: str, remedy: str) -> NoReturn:
+    raise AnsibleFilterError(f"grafana_dashboards_dirs: {path} {problem}. {remedy}.")
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., dict[str, str]]]:
+        """Return the filters by name."""
+        return {
+            "grafana_dashboards": grafana_dashboards,
+            "grafana_dashboard_uids": grafana_dashboard_uids,
+        }

@@ -1,0 +1,240 @@
+"""The dashboard filters: what they pass, what they resolve, and what they refuse with a remedy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from plugins.filter import dashboards as plugin
+from plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
+
+Json = dict[str, Any]
+
+SOURCES: list[Json] = [
+    {"name": "Loki", "type": "loki", "uid": "logs"},
+    {"name": "Spare", "type": "prometheus", "uid": "spare"},
+    {"name": "Prometheus", "type": "prometheus", "uid": "main", "isDefault": True},
+    {"name": "Other Loki", "type": "loki", "uid": "more-logs"},
+]
+PLAIN: Json = {"uid": "a", "title": "A", "panels": []}
+
+
+def write(folder: Path, content: Json | str, name: str = "a.json") -> Path:
+    """Write a dashboard, given as JSON text or as what becomes it, and return its path."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def resolved(folder: Path, dashboard: Json, sources: list[Json] = SOURCES) -> Json:
+    """Return what becomes of a single dashboard."""
+    write(folder, dashboard)
+    (text,) = grafana_dashboards([str(folder)], sources).values()
+    result: Json = json.loads(text)
+    return result
+
+
+def refusal(*folders: Path, sources: list[Json] = SOURCES) -> str:
+    """Return the message with which the folders are refused."""
+    with pytest.raises(AnsibleFilterError) as caught:
+        grafana_dashboards([str(folder) for folder in folders], sources)
+    return str(caught.value)
+
+
+def datasource_input(name: str, kind: str) -> Json:
+    """Return a data source as an export for sharing declares it."""
+    return {"name": name, "type": "datasource", "pluginId": kind}
+
+
+def test_text_that_needs_no_change_is_passed_byte_for_byte(tmp_path: Path) -> None:
+    text = '{"title":"Visión",\r\n  "uid" : "v", "id": null, "panels":[ ], "x": "${datasource} {{path}}"}'
+    (tmp_path / "v.json").write_bytes(text.encode())
+    assert grafana_dashboards([str(tmp_path)], []) == {"v.json": text}
+
+
+def test_folders_are_merged(tmp_path: Path) -> None:
+    write(tmp_path / "own", PLAIN)
+    write(tmp_path / "users", {"uid": "b", "title": "B", "rows": []}, "b.json")
+    folders = [str(tmp_path / "own"), str(tmp_path / "users"), str(tmp_path / "own")]
+    assert list(grafana_dashboards(folders, [])) == ["a.json", "b.json"]
+
+
+def test_only_visible_json_files_of_the_folder_itself_are_read(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN)
+    for name in (".hidden.json", "README.md", "a.json~"):
+        write(tmp_path, "no dashboard", name)
+    write(tmp_path / "below.json", "no dashboard")
+    assert list(grafana_dashboards([str(tmp_path)], [])) == ["a.json"]
+
+
+def test_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "mine", PLAIN)
+    assert list(grafana_dashboards(["~/mine"], [])) == ["a.json"]
+
+
+def test_uids_and_titles_are_listed() -> None:
+    files = {"a.json": json.dumps(PLAIN), "b.json": json.dumps({**PLAIN, "uid": "b", "title": "B"})}
+    assert grafana_dashboard_uids(files) == {"a": "A", "b": "B"}
+
+
+def test_placeholders_become_the_uid_of_the_default_or_else_first_source_of_their_type(
+    tmp_path: Path,
+) -> None:
+    exported = {
+        **PLAIN,
+        "__inputs": [datasource_input("DS_PROM-1", "prometheus"), datasource_input("DS_LOKI", "loki")],
+        "panels": [
+            {"datasource": {"type": "prometheus", "uid": "${DS_PROM-1}"}, "id": 7},
+            {"datasource": "${DS_LOKI}", "title": "${other}"},
+        ],
+    }
+    assert resolved(tmp_path, exported) == {
+        **PLAIN,
+        "panels": [
+            {"datasource": {"type": "prometheus", "uid": "main"}, "id": 7},
+            {"datasource": "logs", "title": "${other}"},
+        ],
+    }
+
+
+def test_grafanas_own_expressions_need_no_source(tmp_path: Path) -> None:
+    exported = {
+        **PLAIN,
+        "__inputs": [datasource_input("DS_EXPRESSION", "__expr__")],
+        "panels": [{"datasource": {"uid": "${DS_EXPRESSION}"}}],
+    }
+    assert resolved(tmp_path, exported, [])["panels"] == [{"datasource": {"uid": "__expr__"}}]
+
+
+def test_constants_become_their_values(tmp_path: Path) -> None:
+    exported = {
+        **PLAIN,
+        "__inputs": [{"name": "VAR_JOB", "type": "constant", "value": "node"}],
+        "panels": [{"targets": [{"expr": 'up{job="${VAR_JOB}"}'}]}],
+    }
+    assert resolved(tmp_path, exported)["panels"] == [{"targets": [{"expr": 'up{job="node"}'}]}]
+
+
+def test_what_only_an_export_holds_is_dropped(tmp_path: Path) -> None:
+    exported = {**PLAIN, "id": 12, "__inputs": [], "__requires": [{"id": "grafana"}], "__elements": {}}
+    assert resolved(tmp_path, exported) == {**PLAIN, "id": None}
+
+
+def test_variable_that_is_named_like_a_placeholder_stays(tmp_path: Path) -> None:
+    dashboard = {
+        **PLAIN,
+        "panels": [{"datasource": "${DS_PROMETHEUS}"}],
+        "templating": {"list": [{"name": "DS_PROMETHEUS", "type": "datasource"}]},
+    }
+    assert resolved(tmp_path, dashboard) == dashboard
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "remedy"),
+    [
+        ('{"title": "A",\n "uid": }', "not valid JSON at line 2, column 9", "Correct it there"),
+        ("[]", "holds no JSON object", "classic model"),
+        ({"uid": "a", "panels": []}, "no title", 'Give it a "title"'),
+        ({"uid": "a", "title": " ", "panels": []}, "no title", 'Give it a "title"'),
+        ({"uid": "a", "title": "A"}, "no list of panels", "classic model"),
+        ({"uid": "a", "title": "A", "panels": {}}, "no list of panels", "classic model"),
+        ({"apiVersion": "dashboard.grafana.app/v2", "spec": {"title": "A"}}, "v2", "classic model"),
+        ({"title": "A", "elements": {}, "layout": {}}, "v2", "classic model"),
+        ({"dashboard": PLAIN, "meta": {}}, "Grafana's API", 'value of its key "dashboard"'),
+        ({**PLAIN, "__elements": {"x": {"model": {}}}}, "library panels", "Unlink them"),
+        ({**PLAIN, "uid": None}, "has no uid", 'Set "uid": "a" in it'),
+        ({**PLAIN, "uid": "x" * 41}, f"the uid '{'x' * 41}', not 1 to 40", 'Set "uid": "a" in it'),
+        ({**PLAIN, "uid": "a b"}, "the uid 'a b'", 'Set "uid": "a" in it'),
+        ({**PLAIN, "uid": "a\n"}, "the uid 'a\\n'", 'Set "uid": "a" in it'),
+        ({**PLAIN, "uid": 5}, "the uid 5", 'Set "uid": "a" in it'),
+        (
+            {**PLAIN, "__inputs": [datasource_input("DS_DB", "mysql")]},
+            "a data source of type 'mysql' for ${DS_DB}, and none is provisioned",
+            "Add one to grafana_datasources",
+        ),
+        (
+            {**PLAIN, "panels": [{"datasource": "${DS_LOST}"}]},
+            "uses ${DS_LOST}, which neither its __inputs nor its variables declare",
+            "Put the uid of a data source in its place",
+        ),
+        (
+            {**PLAIN, "__inputs": [{"name": "VAR_X", "type": "constant"}]},
+            "has an entry in __inputs without",
+            "export the dashboard for sharing externally again",
+        ),
+    ],
+)
+def test_what_grafana_would_swallow_is_refused(tmp_path: Path, content: Json | str, problem: str, remedy: str) -> None:
+    path = write(tmp_path, content)
+    message = refusal(tmp_path)
+    assert message.startswith(f"grafana_dashboards_dirs: {path} ")
+    assert problem in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("name", "uid"),
+    [("Mi tablero (1).json", "Mi-tablero-1"), ("ñ.json", "dashboard"), (f"{'n' * 50}.json", "n" * 40)],
+)
+def test_uid_in_the_remedy_is_valid(tmp_path: Path, name: str, uid: str) -> None:
+    write(tmp_path, {"title": "A", "panels": []}, name)
+    assert refusal(tmp_path).endswith(f'Set "uid": "{uid}" in it.')
+    assert resolved(tmp_path / "fixed", {**PLAIN, "uid": uid})["uid"] == uid
+
+
+def test_source_without_uid_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, {**PLAIN, "__inputs": [datasource_input("DS_P", "prometheus")]})
+    message = refusal(tmp_path, sources=[{"name": "Mine", "type": "prometheus"}])
+    assert message == (
+        f"grafana_dashboards_dirs: {path} needs the uid of the data source 'Mine' for ${{DS_P}},"
+        ' and it has none. Give it a "uid" in grafana_datasources.'
+    )
+
+
+def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lost.json"
+    path.symlink_to(tmp_path / "nowhere")
+    assert f"{path} cannot be read: No such file or directory. Make it readable" in refusal(tmp_path)
+
+
+def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.json"
+    path.write_bytes('{"title": "Visión"}'.encode("latin-1"))
+    assert f"{path} is not UTF-8 at byte 15. Save it as UTF-8" in refusal(tmp_path)
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "none")
+    assert f"grafana_dashboards_dirs: {tmp_path / 'none'} does not exist. List existing folders" in message
+
+
+def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, PLAIN)
+    assert f"grafana_dashboards_dirs: {path} is not a folder. List existing folders" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("a.json", {"uid": "b", "title": "B"}, "file name as {first}: 'a.json'"),
+        ("b.json", {"title": "B"}, "uid as {first}: 'a'"),
+        ("b.json", {"uid": "b", "title": "A "}, "title as {first}: 'A'"),
+    ],
+)
+def test_what_two_dashboards_may_not_share_is_refused(tmp_path: Path, name: str, change: Json, what: str) -> None:
+    first = write(tmp_path / "own", PLAIN)
+    second = write(tmp_path / "users", {**PLAIN, **change}, name)
+    assert refusal(first.parent, second.parent) == (
+        f"grafana_dashboards_dirs: {second} has the same {what.format(first=first)}. Change it in one of the two."
+    )
+
+
+def test_every_filter_is_documented() -> None:
+    for name in plugin.FilterModule().filters():
+        documentation = yaml.safe_load(Path(plugin.__file__).with_name(f"{name}.yml").read_text())
+        assert documentation["DOCUMENTATION"]["name"] == name
