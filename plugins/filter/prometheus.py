@@ -1,0 +1,69 @@
+"""Read rule files, and tell what Prometheus' answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
+    """Read the rule files of some folders.
+
+    :param dirs: folders on the controller; their ``*.yml`` and ``*.yaml`` files are taken
+    :returns: path below the configuration's folder (``rules/<name>``) -> text
+    :raises AnsibleFilterError: a folder is missing, or two files have the same name
+    """
+    found: dict[str, Path] = {}
+    for directory in map(Path, dirs):
+        if not directory.is_dir():
+            raise AnsibleFilterError(
+                f"prometheus_rules_dirs: {directory} is not a folder: create it or remove it from the list."
+            )
+        for path in sorted(p for p in directory.iterdir() if p.suffix in {".yml", ".yaml"}):
+            if path.name in found:
+                raise AnsibleFilterError(
+                    f"prometheus_rules_dirs: {path} and {found[path.name]} have the same name: rename one."
+                )
+            found[path.name] = path
+    return {f"rules/{name}": path.read_text("utf-8") for name, path in found.items()}
+
+
+def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Describe each target on a line, the ones that are not up with their error.
+
+    :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
+    """
+    rows = sorted((t["health"].upper(), t["labels"]["job"], t["scrapeUrl"], t["lastError"]) for t in targets)
+    width = max((len(job) for _, job, _, _ in rows), default=0)
+    return [
+        f"{health:7} {job:{width}} {url}" + (f"  {error or 'not scraped yet'}" if health != "UP" else "")
+        for health, job, url, error in rows
+    ]
+
+
+def targets_down(targets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say for each target that is not up what to look at.
+
+    :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
+    """
+    return [
+        f"{t['labels']['job']} is {t['health'].upper()} at {t['scrapeUrl']} ({t['lastError'] or 'not scraped yet'}). "
+        "Is the service running? Is its port in prometheus_scrape_configs right?"
+        for t in targets
+        if t["health"] != "up"
+    ]
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters of this file by name."""
+        return {
+            "prometheus_rule_files": prometheus_rule_files,
+            "target_table": target_table,
+            "targets_down": targets_down,
+        }

@@ -1,0 +1,434 @@
+#!/usr/bin/python
+"""Answer in one trip whether a node can and may be provisioned."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: node_check
+short_description: Tell whether a node can and may be provisioned
+description:
+  - Looks at the node's identity, operating system, free space and busy ports, and changes nothing.
+  - Fails with every problem at once. Each is named with what was found and what to do about it.
+  - Returns what the other roles need to know about the node as facts, in place of a run of C(setup).
+options:
+  emr_required:
+    description:
+      - Whether the node must be the primary node of an Amazon EMR cluster.
+      - A node that says of itself that it is I(not) the primary node is a problem in any case.
+    type: bool
+    default: true
+  info_dir:
+    description: Where EMR describes the node. The check needs its C(instance.json); C(job-flow.json) and
+      C(extraInstanceData.json) are read if they are there.
+    type: path
+    default: /mnt/var/lib/info
+  ports:
+    description: The TCP ports that the services are going to listen on. One that a process outside the
+      service's own unit listens on already, at whichever address, is a problem.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: The port's number.
+        type: int
+        required: true
+      unit:
+        description: The systemd unit that may hold the port, with its suffix.
+        type: str
+        required: true
+      variable:
+        description: The variable to change for another port.
+        type: str
+        required: true
+  space:
+    description: How much free disk space the services need. What is asked of one file system is added up.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where the space is needed. It does not have to exist yet.
+        type: path
+        required: true
+      megabytes:
+        description: How much must be free, in MiB, not counting what is reserved for root.
+        type: int
+        required: true
+      variable:
+        description: The variable to change for another place.
+        type: str
+        required: true
+      unless:
+        description: A path. If it exists, the space has been used already and nothing more is needed.
+        type: path
+attributes:
+  check_mode:
+    description: Does the same in check mode.
+    support: full
+notes:
+  - Needs root, because only root sees which process holds a port.
+author: [emr-monitoring contributors]
+"""
+
+EXAMPLES = r"""
+- name: Check the node
+  node_check:
+    ports:
+      - {port: 9090, unit: prometheus.service, variable: prometheus_port}
+      - {port: 3000, unit: grafana.service, variable: grafana_port}
+    space:
+      - {path: /mnt/prometheus, megabytes: 2048, variable: prometheus_storage_dir}
+      - path: /mnt/grafana
+        megabytes: 1500
+        variable: grafana_dir
+        unless: /mnt/grafana/13.0.1
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: What is known about the node.
+  returned: success
+  type: dict
+  contains:
+    architecture:
+      description: C(x86_64) or C(aarch64), under the name that C(setup) gives it.
+      type: str
+      sample: aarch64
+    emr:
+      description: The cluster. What is not known is an empty string.
+      type: dict
+      sample:
+        is_emr: true
+        cluster_id: j-2AXXXXXXGAPLF
+        region: eu-central-1
+        master_private_dns_name: ip-10-0-0-12.eu-central-1.compute.internal
+os:
+  description: The operating system as it calls itself.
+  returned: always
+  type: str
+  sample: Amazon Linux 2023.9.20251208
+problems:
+  description: The problems one by one.
+  returned: failure
+  type: list
+  elements: str
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "emr_required": {"type": "bool", "default": True},
+    "info_dir": {"type": "path", "default": "/mnt/var/lib/info"},
+    "ports": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "port": {"type": "int", "required": True},
+            "unit": {"type": "str", "required": True},
+            "variable": {"type": "str", "required": True},
+        },
+    },
+    "space": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "megabytes": {"type": "int", "required": True},
+            "variable": {"type": "str", "required": True},
+            "unless": {"type": "path"},
+        },
+    },
+}
+MIN_SYSTEMD = 247
+MIN_PYTHON = (3, 9)
+MIN_OS = {"debian": (12,), "ubuntu": (22, 4)}
+SUPPORTED_OS = "Amazon Linux 2023 (EMR 7), Debian 12 or Ubuntu 22.04 and their successors"
+LISTEN = "0A"
+MIB = 1024 * 1024
+
+
+class Process(NamedTuple):
+    """A process as /proc shows it; `cgroups` holds the path of each hierarchy, split at its slashes."""
+
+    pid: int
+    name: str
+    command: str
+    cgroups: list[list[str]]
+
+    def belongs_to(self, unit: str) -> bool:
+        """Tell whether the process runs within the systemd unit `unit` (with its suffix)."""
+        return any(unit in path for path in self.cgroups)
+
+    @property
+    def unit(self) -> str:
+        """The innermost systemd service or scope around the process, or an empty string."""
+        parts = [part for path in self.cgroups for part in path if part.endswith((".service", ".scope"))]
+        return parts[-1] if parts else ""
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Return the fields of /etc/os-release, whose content is `text`."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): " ".join(shlex.split(value)) for key, _, value in pairs}
+
+
+def os_problems(release: dict[str, str]) -> list[str]:
+    """Return what is wrong with the operating system that the fields of os-release describe."""
+    name, version = release.get("ID", ""), release.get("VERSION_ID", "")
+    found = release.get("PRETTY_NAME") or f"{name} {version}".strip() or "an unknown system"
+    if name == "amzn" and version == "2":
+        return [f"The node runs {found}, the system of EMR 6, which is out of support: use an EMR 7 release."]
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version))
+    if (name == "amzn" and version == "2023") or (name in MIN_OS and numbers >= MIN_OS[name]):
+        return []
+    return [f"The node runs {found}: use {SUPPORTED_OS}."]
+
+
+def base_problems(machine: str, python: tuple[int, int], uid: int) -> list[str]:
+    """Return what is wrong with the processor architecture, the python version and the effective user id."""
+    problems = []
+    if machine not in ("x86_64", "aarch64"):
+        problems.append(f"The processor is {machine}: use an x86_64 or aarch64 (Graviton) instance.")
+    if python < MIN_PYTHON:
+        problems.append(
+            f"Ansible uses python {python[0]}.{python[1]} on the node: point ansible_python_interpreter "
+            "at python 3.9 or later."
+        )
+    if uid != 0:
+        problems.append(
+            f"The check runs as user id {uid}, not as root: set become: true, and see that the login user may use sudo."
+        )
+    return problems
+
+
+def systemd_problems(version_text: str, runtime_dir: Path) -> list[str]:
+    """Return what is wrong with systemd.
+
+    `version_text` is the output of `systemctl --version`, empty if there is no such command; `runtime_dir` is
+    the directory that exists if systemd has booted the system.
+    """
+    match = re.match(r"systemd (\d+)", version_text)
+    if not match:
+        return [f"The node has no systemd, which runs the services here: use {SUPPORTED_OS}."]
+    problems = []
+    if int(match.group(1)) < MIN_SYSTEMD:
+        problems.append(f"The node has systemd {match.group(1)}, and {MIN_SYSTEMD} is needed: use {SUPPORTED_OS}.")
+    if not runtime_dir.exists():
+        problems.append(
+            "systemd is installed but is not process 1, thus it cannot run services: use a machine or "
+            "container that boots with systemd."
+        )
+    return problems
+
+
+def emr_identity(info_dir: Path, required: bool) -> tuple[dict[str, Any], list[str]]:
+    """Return the cluster as `ansible_facts.emr` presents it, and the problems found.
+
+    `info_dir` is EMR's directory of JSON files; with `required` it must describe a primary node.
+    """
+    problems = []
+
+    def load(name: str) -> dict[str, Any] | None:
+        path = info_dir / name
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            problems.append(f"{path} cannot be read ({error}): EMR writes this file, repair or replace the node.")
+            return None
+        if isinstance(data, dict):
+            return data
+        problems.append(f"{path} holds no JSON object: EMR writes this file, repair or replace the node.")
+        return None
+
+    source = info_dir / "instance.json"
+    instance = load(source.name)
+    if instance is None and not problems and required:
+        problems.append(
+            f"{source} does not exist, thus this is no EMR node: take the primary node of a cluster into the "
+            "inventory, or set emr_required to false for a machine outside EMR."
+        )
+    if instance is not None and instance.get("isMaster") is not True:
+        problems.append(
+            f"This is not the primary node of its cluster ({source} has isMaster: "
+            f"{json.dumps(instance.get('isMaster'))}): take the primary node into the inventory instead."
+        )
+    job_flow, extra = load("job-flow.json") or {}, load("extraInstanceData.json") or {}
+    facts = {
+        "is_emr": instance is not None,
+        "cluster_id": job_flow.get("jobFlowId") or "",
+        "region": extra.get("region") or "",
+        "master_private_dns_name": job_flow.get("masterPrivateDnsName") or "",
+    }
+    return facts, problems
+
+
+def listeners(proc: Path, ports: set[int]) -> dict[int, set[str]]:
+    """Return the socket inodes that listen on each of `ports`; `proc` is where procfs is mounted."""
+    found: dict[int, set[str]] = {}
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (proc / "net" / table).read_text(encoding="ascii").splitlines()[1:]
+        except FileNotFoundError:  # IPv6 can be switched off
+            continue
+        for fields in (line.split() for line in lines):
+            port = int(fields[1].rpartition(":")[2], 16)
+            if fields[3] == LISTEN and port in ports:
+                found.setdefault(port, set()).add(fields[9])
+    return found
+
+
+def holders(proc: Path, inodes: set[str]) -> dict[str, list[int]]:
+    """Return the pids that hold each of the socket inodes, as far as this user may see them."""
+    links = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[str, list[int]] = {}
+    for pid in sorted(int(entry.name) for entry in os.scandir(proc) if entry.name.isdigit()):
+        try:
+            descriptors = os.listdir(proc / str(pid) / "fd")
+        except OSError:  # gone in the meantime, or not ours to see
+            continue
+        for descriptor in descriptors:
+            try:
+                inode = links.get(os.readlink(f"{proc}/{pid}/fd/{descriptor}"))
+            except OSError:
+                continue
+            if inode and pid not in found.setdefault(inode, []):
+                found[inode].append(pid)
+    return found
+
+
+def process(proc: Path, pid: int) -> Process | None:
+    """Return the process `pid`, or None if it has ended."""
+    home = proc / str(pid)
+    try:
+        name = (home / "comm").read_text(errors="replace").strip()
+        command = (home / "cmdline").read_text(errors="replace").replace("\0", " ").strip()
+        cgroups = [line.split(":", 2)[2].split("/") for line in (home / "cgroup").read_text().splitlines()]
+    except OSError:
+        return None
+    return Process(pid, name, command, cgroups)
+
+
+def port_problems(proc: Path, ports: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with the ports: asked for twice, or held by a process of another unit.
+
+    `proc` is where procfs is mounted, `ports` the module's option.
+    """
+    problems = []
+    wanted: dict[int, str] = {}
+    for entry in ports:
+        other = wanted.setdefault(entry["port"], entry["variable"])
+        if other != entry["variable"]:
+            problems.append(f"{other} and {entry['variable']} are both {entry['port']}: give one of them another port.")
+    listening = listeners(proc, set(wanted))
+    pids = holders(proc, set().union(*listening.values())) if listening else {}
+    for entry in ports:
+        strangers: dict[int, Process | None] = {}
+        for inode in listening.get(entry["port"], set()):
+            found = [owner for owner in (process(proc, pid) for pid in pids.get(inode, [])) if owner]
+            # A socket that systemd or a parent passed on is held by several processes, by ours among them.
+            if not found:
+                strangers[0] = None
+            elif not any(owner.belongs_to(entry["unit"]) for owner in found):
+                strangers[found[0].pid] = found[0]
+        problems += [_port_problem(entry, strangers[pid]) for pid in sorted(strangers)]
+    return problems
+
+
+def _port_problem(entry: dict[str, Any], owner: Process | None) -> str:
+    if owner is None:
+        who = "a process that cannot be seen (of another container, or of another user)"
+    else:
+        who = f"{owner.name} (pid {owner.pid}{', ' + owner.unit if owner.unit else ''})"
+    hint = ""
+    if entry["port"] == 9090 and owner and "ThriftServer" in owner.command:
+        hint = " HBase's thrift server takes 9090 on every cluster with HBase."
+    return (
+        f"Port {entry['port']} is taken by {who}, and {entry['unit']} is to listen there: set "
+        f"{entry['variable']} to a free port, or stop that process.{hint}"
+    )
+
+
+def existing_parent(path: str) -> Path:
+    """Return the nearest directory on the way to `path` that exists, links resolved."""
+    place = Path(os.path.realpath(path))
+    while not place.exists():
+        place = place.parent
+    return place
+
+
+def mount_point(place: Path) -> Path:
+    """Return where the file system that holds the existing path `place` is mounted."""
+    device = place.stat().st_dev
+    while place != place.parent and place.parent.stat().st_dev == device:
+        place = place.parent
+    return place
+
+
+def free_bytes(place: Path) -> int:
+    """Return how many bytes users other than root can still write to the file system of `place`."""
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize
+
+
+def space_problems(space: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each file system that has less room than the module's option asks for in sum."""
+    demands: dict[int, list[dict[str, Any]]] = {}
+    for entry in space:
+        if not (entry.get("unless") and os.path.exists(entry["unless"])):
+            demands.setdefault(existing_parent(entry["path"]).stat().st_dev, []).append(entry)
+    problems = []
+    for entries in demands.values():
+        place = existing_parent(entries[0]["path"])
+        free, needed = free_bytes(place) // MIB, sum(entry["megabytes"] for entry in entries)
+        if free < needed:
+            wishes = ", ".join(f"{entry['path']} ({entry['megabytes']} MB)" for entry in entries)
+            variables = " or ".join(dict.fromkeys(entry["variable"] for entry in entries))
+            problems.append(
+                f"The file system at {mount_point(place)} has {free} MB free, and {needed} MB are needed for "
+                f"{wishes}: free some space, or set {variables} to a place on a larger file system."
+            )
+    return problems
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        release = os_release(Path("/etc/os-release").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        release = {}
+    systemctl = module.get_bin_path("systemctl")
+    version = module.run_command([systemctl, "--version"])[1] if systemctl else ""
+    machine = os.uname().machine
+    emr, problems = emr_identity(Path(params["info_dir"]), params["emr_required"])
+    problems = [
+        *base_problems(machine, (sys.version_info[0], sys.version_info[1]), os.geteuid()),
+        *os_problems(release),
+        *systemd_problems(version, Path("/run/systemd/system")),
+        *problems,
+        *port_problems(Path("/proc"), params["ports"]),
+        *space_problems(params["space"]),
+    ]
+    name = release.get("PRETTY_NAME", "")
+    if problems:
+        lines = "".join(f"\n- {problem}" for problem in problems)
+        module.fail_json(f"This node cannot be provisioned; nothing was changed:{lines}", problems=problems, os=name)
+    module.exit_json(changed=False, os=name, ansible_facts={"architecture": machine, "emr": emr})
+
+
+if __name__ == "__main__":
+    main()

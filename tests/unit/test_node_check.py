@@ -1,0 +1,311 @@
+"""The node check names everything that is wrong with a node, and nothing that is right."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from plugins.modules import node_check
+
+EMR_FILES = {
+    "instance.json": {"isMaster": True},
+    "job-flow.json": {"jobFlowId": "j-1", "masterPrivateDnsName": "ip-10-0-0-1"},
+    "extraInstanceData.json": {"region": "eu-central-1"},
+}
+HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+PROMETHEUS = {"port": 9090, "unit": "prometheus.service", "variable": "prometheus_port"}
+GRAFANA = {"port": 3000, "unit": "grafana.service", "variable": "grafana_port"}
+
+
+class Proc:
+    """A stand-in for /proc."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "net").mkdir()
+        (root / "net/tcp").write_text(HEADER)
+
+    def socket(self, port: int, inode: int, table: str = "tcp", state: str = "0A") -> None:
+        path = self.root / "net" / table
+        address = "0" * (8 if table == "tcp" else 32)
+        line = f"   0: {address}:{port:04X} {address}:0000 {state} 0:0 00:0 0 0 0 {inode} 1 0 100 0 0 10 0\n"
+        path.write_text((path.read_text() if path.exists() else HEADER) + line)
+
+    def process(self, pid: int, cgroup: str, *inodes: int, command: str = "java") -> None:
+        home = self.root / str(pid)
+        (home / "fd").mkdir(parents=True)
+        (home / "comm").write_text(f"{command.split(maxsplit=1)[0]}\n")
+        (home / "cmdline").write_text(command.replace(" ", "\0") + "\0")
+        (home / "cgroup").write_text(f"1:cpu:/\n0::{cgroup}\n")
+        for number, inode in enumerate(inodes):
+            (home / f"fd/{number}").symlink_to(f"socket:[{inode}]")
+
+    def problems(self, *ports: dict[str, Any]) -> list[str]:
+        return node_check.port_problems(self.root, list(ports))
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Proc:
+    return Proc(tmp_path)
+
+
+@pytest.fixture
+def info_dir(tmp_path: Path) -> Path:
+    for name, data in EMR_FILES.items():
+        (tmp_path / name).write_text(json.dumps(data))
+    return tmp_path
+
+
+def test_the_documentation_lists_the_arguments() -> None:
+    def shape(options: dict[str, Any], nested: str) -> dict[str, Any]:
+        return {
+            name: (
+                option["type"],
+                option.get("default"),
+                option.get("required", False),
+                shape(option.get(nested, {}), nested),
+            )
+            for name, option in options.items()
+        }
+
+    documented = yaml.safe_load(node_check.DOCUMENTATION)["options"]
+    assert shape(documented, "suboptions") == shape(node_check.ARGUMENTS, "options")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ID="amzn"\nVERSION_ID="2023"', ""),
+        ("ID=debian\nVERSION_ID=12", ""),
+        ("ID=debian\nVERSION_ID=13", ""),
+        ("ID=ubuntu\nVERSION_ID='22.04'", ""),
+        ("ID=ubuntu\nVERSION_ID=24.04", ""),
+        ('ID=amzn\nVERSION_ID="2"\nPRETTY_NAME="Amazon Linux 2"', "Amazon Linux 2, the system of EMR 6"),
+        ('ID=amzn\nVERSION_ID="2"', "use an EMR 7 release"),
+        ("ID=debian\nVERSION_ID=11", "runs debian 11: use Amazon Linux 2023"),
+        ("ID=ubuntu\nVERSION_ID=20.04", "runs ubuntu 20.04"),
+        ('# a comment = this\n\nID=rocky\nPRETTY_NAME="Rocky Linux 9"', "runs Rocky Linux 9: use"),
+        ("ID=debian", "runs debian:"),
+        ("", "an unknown system"),
+    ],
+)
+def test_operating_systems(text: str, expected: str) -> None:
+    problems = node_check.os_problems(node_check.os_release(text))
+    assert (expected in problems[0]) if expected else problems == []
+
+
+def test_a_supported_base_is_fine() -> None:
+    assert node_check.base_problems("aarch64", (3, 9), 0) == []
+    assert node_check.base_problems("x86_64", (3, 13), 0) == []
+
+
+def test_everything_wrong_with_the_base_is_named_with_its_remedy() -> None:
+    machine, python, user = node_check.base_problems("i686", (3, 8), 1000)
+    assert "i686" in machine
+    assert "Graviton" in machine
+    assert "python 3.8" in python
+    assert "ansible_python_interpreter" in python
+    assert "user id 1000" in user
+    assert "become: true" in user
+
+
+def test_systemd(tmp_path: Path) -> None:
+    assert node_check.systemd_problems("systemd 247 (247.3-7)\n+PAM", tmp_path) == []
+    assert "has systemd 219, and 247" in node_check.systemd_problems("systemd 219\n", tmp_path)[0]
+    assert "no systemd" in node_check.systemd_problems("", tmp_path)[0]
+    assert "not process 1" in node_check.systemd_problems("systemd 252\n", tmp_path / "absent")[0]
+
+
+def test_the_primary_node_of_a_cluster(info_dir: Path) -> None:
+    facts, problems = node_check.emr_identity(info_dir, required=True)
+    assert problems == []
+    assert facts == {
+        "is_emr": True,
+        "cluster_id": "j-1",
+        "region": "eu-central-1",
+        "master_private_dns_name": "ip-10-0-0-1",
+    }
+
+
+def test_only_the_instance_file_is_needed(info_dir: Path) -> None:
+    (info_dir / "job-flow.json").unlink()
+    (info_dir / "extraInstanceData.json").unlink()
+    facts, problems = node_check.emr_identity(info_dir, required=True)
+    assert (facts["is_emr"], facts["cluster_id"], facts["region"], problems) == (True, "", "", [])
+
+
+def test_a_machine_outside_emr(tmp_path: Path) -> None:
+    facts, problems = node_check.emr_identity(tmp_path, required=False)
+    assert (facts["is_emr"], problems) == (False, [])
+    _, problems = node_check.emr_identity(tmp_path, required=True)
+    assert len(problems) == 1
+    assert f"{tmp_path / 'instance.json'} does not exist" in problems[0]
+    assert "set emr_required to false" in problems[0]
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("value", [False, None, "true"])
+def test_another_node_of_the_cluster_is_refused(info_dir: Path, value: object, required: bool) -> None:
+    (info_dir / "instance.json").write_text(json.dumps({"isMaster": value}))
+    _, problems = node_check.emr_identity(info_dir, required=required)
+    assert len(problems) == 1
+    assert f"isMaster: {json.dumps(value)}" in problems[0]
+
+
+@pytest.mark.parametrize("name", EMR_FILES)
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
+def test_a_broken_file_is_named(info_dir: Path, name: str, text: str) -> None:
+    (info_dir / name).write_text(text, errors="surrogateescape")
+    _, problems = node_check.emr_identity(info_dir, required=True)
+    assert len(problems) == 1
+    assert str(info_dir / name) in problems[0]
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "/system.slice/prometheus.service",
+        "/system.slice/prometheus.service/worker",
+        "/docker/12ab/system.slice/prometheus.service",
+    ],
+)
+def test_a_port_held_by_its_own_unit_is_fine(proc: Proc, cgroup: str) -> None:
+    proc.socket(9090, 7)
+    proc.process(12, cgroup, 7)
+    assert proc.problems(PROMETHEUS) == []
+
+
+def test_a_port_held_by_another_unit_is_named_with_its_owner(proc: Proc) -> None:
+    proc.socket(9090, 7, table="tcp6")
+    proc.process(12, "/system.slice/not-prometheus.service", 3, 7)
+    assert proc.problems(PROMETHEUS) == [
+        "Port 9090 is taken by java (pid 12, not-prometheus.service), and prometheus.service is to listen "
+        "there: set prometheus_port to a free port, or stop that process."
+    ]
+
+
+def test_hbase_is_recognised_at_9090_alone(proc: Proc) -> None:
+    for port, inode in ((9090, 7), (3000, 8)):
+        proc.socket(port, inode)
+        command = "java -Xmx1g org.apache.hadoop.hbase.thrift.ThriftServer"
+        proc.process(inode, "/system.slice/hbase-thrift.service", inode, command=command)
+    prometheus, grafana = proc.problems(PROMETHEUS, GRAFANA)
+    assert "hbase-thrift.service" in prometheus
+    assert "HBase's thrift server" in prometheus
+    assert "HBase's" not in grafana
+
+
+def test_an_owner_out_of_sight_is_a_problem_too(proc: Proc) -> None:
+    proc.socket(9090, 7)
+    assert "a process that cannot be seen" in proc.problems(PROMETHEUS)[0]
+
+
+def test_a_socket_handed_on_by_systemd_belongs_to_the_unit(proc: Proc) -> None:
+    proc.socket(9090, 7)
+    proc.process(1, "/init.scope", 7, command="systemd")
+    proc.process(12, "/system.slice/prometheus.service", 7)
+    assert proc.problems(PROMETHEUS) == []
+
+
+def test_a_process_with_two_sockets_is_named_once(proc: Proc) -> None:
+    proc.socket(9090, 7)
+    proc.socket(9090, 8, table="tcp6")
+    proc.process(12, "/", 7, 8)
+    assert len(proc.problems(PROMETHEUS)) == 1
+
+
+def test_processes_are_not_searched_while_the_ports_are_free(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(*_args: object) -> None:
+        raise AssertionError
+
+    proc.socket(9091, 7)
+    proc.socket(9090, 8, state="01")
+    monkeypatch.setattr(node_check, "holders", search)
+    assert proc.problems(PROMETHEUS) == []
+
+
+def test_a_port_asked_for_twice(proc: Proc) -> None:
+    problems = proc.problems(PROMETHEUS, GRAFANA | {"port": 9090})
+    assert problems == ["prometheus_port and grafana_port are both 9090: give one of them another port."]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_real_listener_is_found(family: socket.AddressFamily) -> None:
+    with socket.socket(family) as listener:
+        try:
+            listener.bind(("", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        port = listener.getsockname()[1]
+        entry = {"port": port, "unit": "nobodys.service", "variable": "any_port"}
+        assert node_check.port_problems(Path("/proc"), [entry]) == []
+        listener.listen()
+        problems = node_check.port_problems(Path("/proc"), [entry])
+    assert len(problems) == 1
+    assert f"Port {port} is taken by " in problems[0]
+    assert f"(pid {os.getpid()}" in problems[0]
+
+
+def wish(path: Path, megabytes: int, variable: str, unless: str | None = None) -> dict[str, Any]:
+    return {"path": str(path), "megabytes": megabytes, "variable": variable, "unless": unless}
+
+
+def test_demands_on_one_file_system_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes = [wish(tmp_path / "a/b", 60, "a_dir"), wish(tmp_path / "c", 40, "c_dir")]
+    monkeypatch.setattr(node_check, "free_bytes", lambda _: 100 * 1024 * 1024)
+    assert node_check.space_problems(wishes) == []
+    monkeypatch.setattr(node_check, "free_bytes", lambda _: 100 * 1024 * 1024 - 1)
+    problems = node_check.space_problems(wishes)
+    assert len(problems) == 1
+    assert "has 99 MB free, and 100 MB are needed" in problems[0]
+    assert f"{tmp_path / 'a/b'} (60 MB)" in problems[0]
+    assert "set a_dir or c_dir" in problems[0]
+
+
+def test_what_is_installed_needs_no_more_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_check, "free_bytes", lambda _: 0)
+    assert node_check.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path))]) == []
+    assert len(node_check.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path / "no"))])) == 1
+
+
+def test_the_file_system_is_found_through_links_and_missing_folders(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert node_check.existing_parent(str(tmp_path / "link/x/y")) == (tmp_path / "real").resolve()
+    assert os.path.ismount(node_check.mount_point(tmp_path))
+    assert node_check.mount_point(Path("/proc/self")) == Path("/proc")
+
+
+def test_what_is_reserved_for_root_does_not_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = SimpleNamespace(f_bavail=3, f_bfree=5, f_bsize=7, f_frsize=4)
+    monkeypatch.setattr(os, "statvfs", lambda _: status)
+    assert node_check.free_bytes(Path("/")) == 12
+
+
+def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        entry = {"port": listener.getsockname()[1], "unit": "nobodys.service", "variable": "any_port"}
+        options = {
+            "info_dir": str(tmp_path),
+            "ports": [entry],
+            "space": [wish(tmp_path / "x", 10**9, "any_dir")],
+        }
+        done = subprocess.run(
+            [sys.executable, node_check.__file__],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    result = json.loads(done.stdout)
+    assert result["failed"]
+    assert result["msg"].startswith("This node cannot be provisioned; nothing was changed:\n- ")
+    for word in ("emr_required", "any_port", "any_dir"):
+        assert word in result["msg"]
