@@ -1,0 +1,104 @@
+"""The small filters of the roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from plugins.filter.grafana_ini import to_grafana_ini
+from plugins.filter.prometheus import prometheus_rule_files, target_table, targets_down
+from plugins.filter.systemd import systemd_arguments
+from plugins.filter.variables import misspelt_variables
+
+
+def target(health: str, job: str, error: str = "") -> dict[str, Any]:
+    return {
+        "health": health,
+        "labels": {"job": job},
+        "scrapeUrl": f"http://localhost/{job}",
+        "lastError": error,
+    }
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest_right_one() -> None:
+    assert misspelt_variables(
+        ["prometheus_prot", "prometheus_port"], {"prometheus_port": {}, "prometheus_root": {}}
+    ) == ["prometheus_prot is not a variable of this role: did you mean prometheus_port?"]
+
+
+def test_a_known_variable_is_not_named() -> None:
+    assert misspelt_variables(["prometheus_port"], ["prometheus_port", "prometheus_root"]) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "quoted"),
+    [
+        ("--a=b", '"--a=b"'),
+        ("--label=50% of $HOME", '"--label=50%% of $$HOME"'),
+        ('--title=say "hi" \\o/', '"--title=say \\"hi\\" \\\\o/"'),
+    ],
+)
+def test_arguments_reach_the_program_as_they_are(argument: str, quoted: str) -> None:
+    assert systemd_arguments([argument]) == quoted
+
+
+def test_an_argument_cannot_add_a_line_to_the_unit() -> None:
+    with pytest.raises(AnsibleFilterError, match="line break"):
+        systemd_arguments(["--a=b\nExecStartPre=/bin/evil"])
+
+
+def test_grafana_ini_writes_sections_and_values() -> None:
+    assert to_grafana_ini({"server": {"http_port": 3000, "enable_gzip": True, "domain": None}}) == (
+        "[server]\nhttp_port = 3000\nenable_gzip = true\ndomain = \n"
+    )
+
+
+@pytest.mark.parametrize("value", ["a#b", "a;b", " a", "`a`"])
+def test_grafana_ini_quotes_what_grafana_would_misread(value: str) -> None:
+    assert f'key = """{value}"""' in to_grafana_ini({"section": {"key": value}})
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "a\n[security]"])
+def test_grafana_ini_refuses_what_is_no_single_value(value: object) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"grafana_ini\.section\.key"):
+        to_grafana_ini({"section": {"key": value}})
+
+
+def test_grafana_ini_refuses_a_section_that_is_no_mapping() -> None:
+    with pytest.raises(AnsibleFilterError, match=r"grafana_ini\.server"):
+        to_grafana_ini({"server": "here"})  # type: ignore[dict-item]
+
+
+def test_rule_files_are_read_from_all_folders(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("groups: []")
+    (tmp_path / "notes.txt").write_text("no rules")
+    assert prometheus_rule_files([str(tmp_path)]) == {"rules/a.yml": "groups: []"}
+
+
+def test_a_missing_rule_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"prometheus_rules_dirs: .*/nowhere is not a folder"):
+        prometheus_rule_files([str(tmp_path / "nowhere")])
+
+
+def test_two_rule_files_with_one_name_are_named(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.yml").write_text("groups: []")
+    with pytest.raises(AnsibleFilterError, match="same name"):
+        prometheus_rule_files([str(tmp_path / "one"), str(tmp_path / "two")])
+
+
+def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
+    assert target_table([target("up", "ingest"), target("down", "docproc", "connection refused")]) == [
+        "DOWN    docproc http://localhost/docproc  connection refused",
+        "UP      ingest  http://localhost/ingest",
+    ]
+
+
+def test_what_is_down_comes_with_what_to_look_at() -> None:
+    (sentence,) = targets_down([target("up", "ingest"), target("down", "docproc", "connection refused")])
+    assert "docproc is DOWN at http://localhost/docproc (connection refused)" in sentence
+    assert "Is the service running?" in sentence

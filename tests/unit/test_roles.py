@@ -1,0 +1,82 @@
+"""The roles' public variables: each has a default, a typed spec and a description."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+WITH_SPECS = sorted(path.parts[-3] for path in ROLES.glob("*/meta/argument_specs.yml"))
+
+
+def load(role: str, path: str) -> Any:
+    return yaml.safe_load((ROLES / role / path).read_text())
+
+
+@pytest.mark.parametrize("role", WITH_SPECS)
+def test_specs_and_defaults_have_the_same_variables(role: str) -> None:
+    defaults = load(role, "defaults/main.yml")
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    required = {name for name, option in options.items() if option.get("required")}
+    assert set(options) == set(defaults) | required
+    assert not required & set(defaults)
+
+
+@pytest.mark.parametrize("role", WITH_SPECS)
+def test_the_defaults_in_the_specs_are_the_defaults(role: str) -> None:
+    defaults = load(role, "defaults/main.yml")
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    stated = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert {name: defaults[name] for name in stated} == stated
+
+
+@pytest.mark.parametrize("role", WITH_SPECS)
+def test_every_variable_is_described(role: str) -> None:
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert all(option["description"].endswith(".") and "type" in option for option in options.values())
+
+
+@pytest.mark.parametrize("role", WITH_SPECS)
+def test_every_default_has_a_comment(role: str) -> None:
+    lines = (ROLES / role / "defaults/main.yml").read_text().splitlines()
+    bare = [line for above, line in pairwise(lines) if re.match(r"\w", line) and above[:1] != "#"]
+    assert bare == []
+
+
+@pytest.mark.parametrize("role", ["prometheus", "grafana"])
+def test_the_release_to_run_is_pinned_for_both_architectures(role: str) -> None:
+    defaults = load(role, "defaults/main.yml")
+    checksums = defaults[f"{role}_checksums"][defaults[f"{role}_version"]]
+    assert set(checksums) == {"amd64", "arm64"}
+    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
+    assert defaults[f"{role}_url"].startswith("https://")
+
+
+def test_the_jobs_are_the_guides() -> None:
+    variables = (ROLES.parent / "group_vars/emr_master/prometheus.yml").read_text()
+    jobs = yaml.safe_load(variables.replace("{{ prometheus_port }}", "9090"))["prometheus_scrape_configs"]
+    assert jobs == [
+        {"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]},
+        {
+            "job_name": "ingest-service",
+            "metrics_path": "/metrics",
+            "static_configs": [{"targets": ["localhost:8000"], "labels": {"service": "ingest"}}],
+        },
+        {
+            "job_name": "docproc-service",
+            "static_configs": [{"targets": ["localhost:8003"], "labels": {"service": "docproc"}}],
+        },
+        {
+            "job_name": "embedding-service",
+            "static_configs": [{"targets": ["localhost:8002"], "labels": {"service": "embedding"}}],
+        },
+    ]
+    assert load("prometheus", "defaults/main.yml")["prometheus_global"] == {
+        "scrape_interval": "15s",
+        "evaluation_interval": "15s",
+    }
