@@ -1,0 +1,47 @@
+# What a user types. `make help` lists it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+TESTBED := python molecule/testbed/testbed.py
+.DEFAULT_GOAL := help
+.PHONY: help up down verify test lint unit molecule dashboards lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.venv/installed: requirements.txt
+	@echo "Installing the Python tools into .venv"
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements.txt
+	@touch $@
+
+up: .venv/installed ## start a local EMR look-alike node with the demo services and monitor it
+	@$(TESTBED) create emr-demo --ssh-port 2222 --publish 9090 --publish 3000
+	@ansible-playbook site.yml -i inventory/demo
+
+down: .venv/installed ## remove the local node
+	@$(TESTBED) destroy emr-demo
+
+verify: .venv/installed ## ask the local node again whether everything works
+	@ansible-playbook playbooks/verify.yml -i inventory/demo
+
+test: lint unit molecule ## run all the tests
+
+lint: .venv/installed ## check the style of everything
+	@yamllint --strict .
+	@ansible-lint --strict
+	@ruff check . molecule/testbed/grafana_standin/bin/grafana
+	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
+	@mypy plugins dashboards molecule tests molecule/testbed/grafana_standin/bin/grafana
+
+unit: .venv/installed ## run the unit tests
+	@$(TESTBED) archives
+	@pytest tests/unit
+
+molecule: .venv/installed ## run the scenarios on local nodes
+	@molecule test --all
+
+dashboards: .venv/installed ## write the dashboards' JSON files from their source
+	@python -m dashboards
+
+lock: .venv/installed ## pin the Python tools anew, with hashes
+	@pip install --quiet uv==0.13.9
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in --output-file requirements.txt

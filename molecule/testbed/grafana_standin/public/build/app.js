@@ -1,0 +1,2 @@
+// Stands for the built frontend of a real archive.
+//# sourceMappingURL=app.js.map

@@ -1,0 +1,267 @@
+"""The local node: a Docker container that looks like an EMR primary node, and the archives it installs.
+
+``archives``, ``create NAME`` and ``destroy NAME`` are all there is. Whatever is missing is made: the Docker engine (on
+Debian and Ubuntu, as root), the node's image, the release archives and the server that hands them out.
+Everything that is kept lies in the project's folder ``.cache``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+TESTBED = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTBED))
+
+import archives  # noqa: E402
+
+PROJECT = TESTBED.parent.parent
+CACHE = PROJECT / ".cache" / "testbed"
+NETWORK = "emr-testbed"
+ARCHIVE_SERVER = "emr-archives"
+GENERATED_VARS = TESTBED / "group_vars" / "testbed" / "generated.yml"
+NODE_PACKAGES = (
+    "ca-certificates,dbus,iproute2,openssh-server,procps,python3,python3-venv,python3-yaml,sudo,systemd,systemd-sysv"
+)
+# What systemd needs to be PID 1 with every sandbox of the units working, without --privileged.
+NODE_OPTIONS = (
+    "--cap-add=SYS_ADMIN",
+    "--cap-add=SYS_PTRACE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--cgroupns=host",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+    "--tmpfs=/run",
+    "--tmpfs=/tmp",
+)
+NODE_COMMAND = ("sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd")
+
+
+class TestbedError(Exception):
+    """Something that the reader has to mend; the message says what and how."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(f"[test bed] {text}", flush=True)
+
+
+def run(*command: str | Path, **options: object) -> str:
+    """Run a command and return its output.
+
+    :raises TestbedError: the command failed; the message holds what it printed
+    """
+    done = subprocess.run([str(c) for c in command], text=True, capture_output=True, check=False, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        raise TestbedError(f"`{' '.join(map(str, command))}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
+    return str(done.stdout).strip()
+
+
+def succeeds(*command: str | Path) -> bool:
+    """Tell whether a command exits with 0."""
+    return subprocess.run([str(c) for c in command], capture_output=True, check=False).returncode == 0
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Poll until a condition holds.
+
+    :raises TestbedError: it does not hold within ``seconds``
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TestbedError(f"{what} did not happen within {seconds:.0f} s.")
+        time.sleep(0.2)
+
+
+def need(program: str, package: str) -> None:
+    """Install a Debian package where a program is missing.
+
+    :raises TestbedError: the package cannot be installed by this user on this system
+    """
+    if shutil.which(program):
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        raise TestbedError(
+            f"{program} is missing. On Debian or Ubuntu install the package {package} (or run this as root); "
+            "elsewhere install a Docker engine and mmdebstrap."
+        )
+    say(f"installing {package}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", env=environment)
+    run("apt-get", "install", "--yes", "--no-install-recommends", package, env=environment)
+
+
+def ensure_engine() -> None:
+    """Make a Docker engine answer.
+
+    :raises TestbedError: none runs and this user cannot start one
+    """
+    if shutil.which("docker") and succeeds("docker", "info"):
+        return
+    if shutil.which("docker") and not shutil.which("dockerd") and not shutil.which("apt-get"):
+        raise TestbedError("No Docker engine answers. Start Docker (`docker info` must work) and try again.")
+    need("dockerd", "docker.io")
+    need("docker", "docker.io")
+    need("iptables", "iptables")
+    if os.geteuid() != 0:
+        raise TestbedError("The Docker engine does not answer this user. Start it, and join the group docker.")
+    say("starting the Docker engine")
+    if Path("/run/systemd/system").is_dir():
+        run("systemctl", "start", "docker")
+    else:
+        with (CACHE / "dockerd.log").open("ab") as log:
+            subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
+    wait_for(lambda: succeeds("docker", "info"), "The Docker engine's first answer", 60)
+
+
+def ensure_image() -> str:
+    """Build the node's image unless it is there.
+
+    :returns: its name, which changes with whatever goes into it
+    """
+    parts = sorted(p for folder in ("node", "demo") for p in (TESTBED / folder).glob("*") if p.is_file())
+    digest = hashlib.sha256(NODE_PACKAGES.encode())
+    for part in parts:
+        digest.update(part.name.encode() + part.read_bytes())
+    image = f"emr-testbed:{digest.hexdigest()[:12]}"
+    if succeeds("docker", "image", "inspect", image):
+        return image
+    need("mmdebstrap", "mmdebstrap")
+    wheels = CACHE / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    say("downloading the Python packages of the demo services")
+    machine = os.uname().machine
+    run(
+        sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version=3.11",
+        f"--platform=manylinux2014_{machine}", f"--platform=manylinux_2_17_{machine}",
+        f"--platform=manylinux_2_28_{machine}", "--require-hashes", f"--dest={wheels}",
+        f"--requirement={TESTBED / 'demo' / 'requirements.txt'}",
+    )  # fmt: skip
+    say("building the node's image from Debian 12 (half a minute)")
+    tree = CACHE / "node.tar"
+    run(
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={NODE_PACKAGES}",
+        f"--customize-hook=copy-in {TESTBED / 'demo'} /opt",
+        f"--customize-hook=copy-in {wheels} /opt/demo",
+        f"--customize-hook={TESTBED / 'node' / 'customize.sh'}",
+        "bookworm", tree,
+    )  # fmt: skip
+    run("docker", "import", tree, image)
+    tree.unlink()
+    return image
+
+
+def ensure_archives() -> str:
+    """Have the release archives, and the variables that point the roles at them.
+
+    :returns: the name of the node's image
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    ensure_engine()
+    image = ensure_image()
+    variables = archives.ensure(CACHE / "archives", image, say)
+    settings = {"testbed_cache": str(CACHE), "ansible_ssh_private_key_file": str(CACHE / "ssh_key"), **variables}
+    GENERATED_VARS.write_text(
+        "---\n# Made by the test bed: its folder, its ssh key, and the archives with their checksums.\n"
+        + yaml.safe_dump(settings, sort_keys=False)
+    )
+    return image
+
+
+def ensure_archive_server(image: str) -> None:
+    """Serve the archives to the nodes."""
+    if not succeeds("docker", "network", "inspect", NETWORK):
+        run("docker", "network", "create", NETWORK)
+    if not succeeds("docker", "inspect", ARCHIVE_SERVER):
+        run(
+            "docker", "run", "--detach", f"--name={ARCHIVE_SERVER}", f"--network={NETWORK}",
+            "--network-alias=archives", f"--volume={CACHE / 'archives'}:/srv:ro", image,
+            "python3", "-m", "http.server", "--directory=/srv", "80",
+        )  # fmt: skip
+    elif run("docker", "inspect", "--format={{.State.Running}}", ARCHIVE_SERVER) != "true":
+        run("docker", "start", ARCHIVE_SERVER)
+
+
+def create(name: str, ssh_port: int, published: Sequence[int]) -> None:
+    """Start a node, unless it runs, and wait until it answers.
+
+    :param name: name of its container
+    :param ssh_port: port on the host's loopback for ssh
+    :param published: ports of the node that the host's loopback gets too
+    :raises TestbedError: with what is missing or failed
+    """
+    image = ensure_archives()
+    ensure_archive_server(image)
+    key = CACHE / "ssh_key"
+    if not key.exists():
+        need("ssh-keygen", "openssh-client")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "testbed", "-f", key)
+    if not succeeds("docker", "inspect", name):
+        say(f"starting the node {name}")
+        ports = [f"--publish=127.0.0.1:{ssh_port}:22"] + [f"--publish=127.0.0.1:{p}:{p}" for p in published]
+        run(
+            "docker", "run", "--detach", f"--name={name}", "--hostname=ip-172-31-0-10", f"--network={NETWORK}",
+            f"--volume={name}-mnt:/mnt", *NODE_OPTIONS, *ports, image, *NODE_COMMAND,
+        )  # fmt: skip
+    elif run("docker", "inspect", "--format={{.State.Running}}", name) != "true":
+        run("docker", "start", name)
+    run(
+        "docker", "exec", "--interactive", "--user=hadoop", name,
+        "sh", "-c", "cat >/home/hadoop/.ssh/authorized_keys", input=key.with_suffix(".pub").read_text(),
+    )  # fmt: skip
+    ssh = (
+        "ssh", "-i", key, "-p", str(ssh_port), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+        "-o", "UserKnownHostsFile=/dev/null", "hadoop@127.0.0.1", "sudo", "true",
+    )  # fmt: skip
+    wait_for(lambda: succeeds(*ssh), f"The first answer of {name} over ssh", 60)
+    say(f"{name} answers over ssh")
+
+
+def destroy(name: str) -> None:
+    """Remove a node with its volume, and the archive server once no node is left."""
+    run("docker", "rm", "--force", "--volumes", name) if succeeds("docker", "inspect", name) else None
+    if succeeds("docker", "volume", "inspect", f"{name}-mnt"):
+        run("docker", "volume", "rm", f"{name}-mnt")
+    shutil.rmtree(CACHE / "secrets" / name, ignore_errors=True)
+    nodes = run("docker", "ps", "--all", "--format={{.Names}}", f"--filter=network={NETWORK}").split()
+    if set(nodes) <= {ARCHIVE_SERVER} and succeeds("docker", "network", "inspect", NETWORK):
+        run("docker", "rm", "--force", ARCHIVE_SERVER)
+        run("docker", "network", "rm", NETWORK)
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    creating = commands.add_parser("create", help="start a node and wait until it answers")
+    creating.add_argument("name")
+    creating.add_argument("--ssh-port", type=int, required=True)
+    creating.add_argument("--publish", type=int, action="append", default=[])
+    commands.add_parser("archives", help="have the release archives alone")
+    commands.add_parser("destroy", help="remove a node").add_argument("name")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "create":
+            create(arguments.name, arguments.ssh_port, arguments.publish)
+        elif arguments.command == "archives":
+            ensure_archives()
+        elif shutil.which("docker") and succeeds("docker", "info"):
+            destroy(arguments.name)
+    except (TestbedError, archives.ArchiveError) as error:
+        print(f"[test bed] {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

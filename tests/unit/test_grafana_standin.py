@@ -1,0 +1,390 @@
+"""The stand-in is only worth something while it behaves as Grafana does: each test is one such behaviour."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+HOME = Path(__file__).parents[2] / "molecule/testbed/grafana_standin"
+PROGRAM = HOME / "bin/grafana"
+ADMIN = ("admin", "from-the-ini")
+PROMETHEUS_PASSWORD = "pa$word"  # noqa: S105
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still not: {what}"
+        time.sleep(0.05)
+
+
+class Grafana:
+    """One installation in a folder of its own: what a role would lay out, and the means to start it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "grafana.ini"
+        self.log = root / "grafana.log"
+        self.dashboards = root / "dashboards"
+        for folder in ("provisioning/datasources", "provisioning/dashboards", "dashboards"):
+            (root / folder).mkdir(parents=True)
+        self.ini()
+        self.provider()
+        self.port = 0
+
+    def ini(self, admin: str = ADMIN[1], more: str = "") -> None:
+        self.config.write_text(
+            f"[paths]\ndata = {self.root}/data\nlogs = {self.root}/log\n"
+            f"provisioning = {self.root}/provisioning\n"
+            "[server]\nhttp_addr = 127.0.0.1\nhttp_port = 0\n"
+            f"[security]\nadmin_password = {admin}\n{more}\n"
+        )
+
+    def provider(self, **options: Any) -> None:
+        provider = {
+            "name": "files",
+            "folder": "EMR",
+            "updateIntervalSeconds": 1,
+            "options": {"path": str(self.dashboards)},
+            **options,
+        }
+        content = {"apiVersion": 1, "providers": [provider]}
+        (self.root / "provisioning/dashboards/files.yml").write_text(json.dumps(content))
+
+    def datasources(self, *sources: dict[str, Any], name: str = "a.yaml", **document: Any) -> None:
+        content = {"apiVersion": 1, "datasources": list(sources), **document}
+        (self.root / "provisioning/datasources" / name).write_text(json.dumps(content))
+
+    def dashboard(self, name: str, **content: Any) -> Path:
+        path = self.dashboards / name
+        path.write_text(json.dumps(content))
+        return path
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, str(PROGRAM), *words]
+
+    def cli(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        command = self.command("cli", "--homepath", str(HOME), "--config", str(self.config), *words)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+
+    def start(self, **environment: str) -> "subprocess.Popen[str]":
+        command = self.command("server", f"--homepath={HOME}", f"--config={self.config}", "cfg:log.level=debug")
+        with self.log.open("w") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, text=True, env={**os.environ, **environment})
+
+    def logged(self) -> str:
+        return self.log.read_text()
+
+    @contextmanager
+    def running(self, **environment: str) -> Iterator[None]:
+        process = self.start(**environment)
+        try:
+            until(lambda: process.poll() is not None or "HTTP Server Listen" in self.logged(), "listening")
+            found = re.search(r"address=127\.0\.0\.1:(\d+)", self.logged())
+            assert found, self.logged()
+            self.port = int(found[1])
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0, self.logged()
+
+    def call(
+        self, path: str, body: Any = None, auth: tuple[str, str] | None = ADMIN, method: str | None = None
+    ) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        if auth:
+            request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        return status, json.loads(text) if text.startswith(("{", "[")) else text
+
+    def titles(self) -> list[str]:
+        return [found["title"] for found in self.call("/api/search?type=dash-db")[1]]
+
+
+@pytest.fixture
+def grafana(tmp_path: Path) -> Grafana:
+    return Grafana(tmp_path)
+
+
+class FakePrometheus(BaseHTTPRequestHandler):
+    """Knows one series, and wants a password."""
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        wanted = base64.b64encode(f"grafana:{PROMETHEUS_PASSWORD}".encode()).decode()
+        answer: dict[str, Any]
+        if self.headers.get("Authorization") != f"Basic {wanted}":
+            status, answer = 401, {"error": "unauthorized"}
+        elif form["query"] == ["broken("]:
+            status, answer = 400, {"status": "error", "error": "parse error"}
+        else:
+            status = 200
+            series: dict[str, Any] = {"metric": {"job": "ingest"}}
+            is_range = self.path.endswith("query_range")
+            series |= {"values": [[1, "2"], [16, "NaN"]]} if is_range else {"value": [1, "2.5"]}
+            result = [] if form["query"] == ["absent_series"] else [series]
+            answer = {"data": {"resultType": "matrix" if is_range else "vector", "result": result}}
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture(scope="module")
+def prometheus() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakePrometheus)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def source(name: str = "Prometheus", **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "prometheus", "url": "http://127.0.0.1:1", **more}
+
+
+def source_of(url: str) -> dict[str, Any]:
+    secret = {"basicAuthPassword": PROMETHEUS_PASSWORD.replace("$", "$$")}
+    return source(uid="prom", url=url, basicAuth=True, basicAuthUser="grafana", secureJsonData=secret)
+
+
+def board(title: str, uid: str, **more: Any) -> dict[str, Any]:
+    return {"title": title, "uid": uid, "panels": [], "schemaVersion": 39, **more}
+
+
+def test_first_start_takes_the_password_from_the_ini_and_later_ones_do_not(grafana: Grafana) -> None:
+    with grafana.running():
+        assert grafana.call("/api/health", auth=None)[1]["database"] == "ok"
+        assert grafana.call("/api/user")[1]["login"] == "admin"
+        assert grafana.call("/api/org", auth=("admin", "admin"))[0] == 401
+        assert grafana.call("/api/org", auth=None)[0] == 401
+        assert grafana.call("/login", {"user": ADMIN[0], "password": ADMIN[1]}, auth=None)[0] == 200
+    grafana.ini(admin="changed-later")
+    with grafana.running():
+        assert grafana.call("/api/org")[0] == 200
+        assert grafana.call("/api/org", auth=("admin", "changed-later"))[0] == 401
+
+
+def test_password_from_a_file_and_with_the_characters_that_end_a_value(grafana: Grafana) -> None:
+    (grafana.root / "secret").write_text("s#cr;t\n")
+    grafana.ini(admin=f"$__file{{{grafana.root}/secret}}")
+    with grafana.running():
+        assert grafana.call("/api/org", auth=("admin", "s#cr;t"))[0] == 200
+
+
+def test_unquoted_hash_cuts_a_value_and_triple_quotes_keep_it(grafana: Grafana) -> None:
+    more = '[users]\nallow_sign_up = false\n[auth]\nlogin_cookie_name = """c#k"""'
+    grafana.ini(admin="cut#off", more=more)
+    with grafana.running():
+        assert grafana.call("/api/org", auth=("admin", "cut"))[0] == 200
+
+
+def test_cli_resets_the_password_while_the_server_runs(grafana: Grafana) -> None:
+    reset = ("admin", "reset-admin-password")
+    assert grafana.cli(*reset, "without-database").returncode == 1
+    with grafana.running():
+        assert grafana.cli(*reset, "--password-from-stdin", stdin="a new one\n").returncode == 0
+        assert grafana.call("/api/org", auth=("admin", "a new one"))[0] == 200
+        assert grafana.call("/api/org")[0] == 401
+        assert grafana.cli(*reset, "as argument").returncode == 0
+        assert grafana.call("/api/org", auth=("admin", "as argument"))[0] == 200
+
+
+def test_five_wrong_passwords_block_the_right_one(grafana: Grafana) -> None:
+    with grafana.running():
+        for _ in range(5):
+            assert grafana.call("/api/org", auth=("admin", "admin"))[0] == 401
+        assert grafana.call("/api/org")[0] == 401
+
+
+def test_anonymous_may_read_only_where_it_is_enabled(grafana: Grafana) -> None:
+    grafana.ini(more="[auth.anonymous]\nenabled = true")
+    with grafana.running():
+        assert grafana.call("/api/search", auth=None)[0] == 200
+        assert grafana.call("/api/datasources", auth=None)[0] == 403
+        assert grafana.call("/api/search", auth=("admin", "wrong"))[0] == 401
+
+
+def test_two_default_data_sources_refuse_to_start(grafana: Grafana) -> None:
+    grafana.datasources(source("one", isDefault=True))
+    grafana.datasources(source("two", isDefault=True), name="b.yml")
+    assert grafana.start().wait(10) == 1
+    assert "Only one datasource per organization can be marked as default" in grafana.logged()
+
+
+def test_unknown_keys_and_other_file_names_are_ignored(grafana: Grafana) -> None:
+    grafana.datasources(source(uid="prom", isDefualt=True, acces="direct"))
+    grafana.datasources(source("not read"), name="c.yaml.bak")
+    with grafana.running():
+        (found,) = grafana.call("/api/datasources")[1]
+    assert (found["name"], found["isDefault"], found["access"]) == ("Prometheus", False, "proxy")
+    assert found["readOnly"] is True
+
+
+def test_provisioned_source_without_uid_gets_the_one_grafana_computes(grafana: Grafana) -> None:
+    grafana.datasources(source("Prometheus"))
+    with grafana.running():
+        assert grafana.call("/api/datasources")[1][0]["uid"] == "PBFA97CFB590B2093"
+
+
+def test_dollars_are_expanded_and_doubled_dollars_are_not(grafana: Grafana) -> None:
+    grafana.datasources(source(uid="prom", user="$WHO", database="$$WHO", basicAuthUser="a$nothing-b"))
+    with grafana.running(WHO="me"):
+        found = grafana.call("/api/datasources/uid/prom")[1]
+    assert (found["user"], found["database"], found["basicAuthUser"]) == ("me", "$WHO", "a-b")
+
+
+def test_user_created_sources_stay_and_provisioned_ones_follow_the_files(grafana: Grafana) -> None:
+    grafana.datasources(source("pruned"), prune=True)
+    grafana.datasources(source("kept"), source("deleted"), name="b.yaml")
+    with grafana.running():
+        assert grafana.call("/api/datasources", source("mine"))[0] == 200
+        assert grafana.call("/api/datasources", source("mine"))[0] == 409
+        grafana.datasources()
+        grafana.datasources(name="b.yaml", deleteDatasources=[{"name": "deleted", "orgId": 1}])
+        assert grafana.call("/api/admin/provisioning/datasources/reload", {})[0] == 200
+        names = [found["name"] for found in grafana.call("/api/datasources")[1]]
+    assert names == ["kept", "mine"]
+
+
+def test_dashboard_files_come_change_and_go(grafana: Grafana) -> None:
+    path = grafana.dashboard("a.json", **board("First", "one", id=7, tags=["emr"]))
+    with grafana.running():
+        (found,) = grafana.call("/api/search?type=dash-db&query=fir")[1]
+        assert (found["uid"], found["folderTitle"], found["tags"]) == ("one", "EMR", ["emr"])
+        got = grafana.call("/api/dashboards/uid/one")[1]
+        assert got["meta"]["provisioned"] is True
+        assert got["meta"]["provisionedExternalId"] == "a.json"
+        status, answer = grafana.call("/api/dashboards/db", {"dashboard": board("Mine", "one")})
+        assert (status, answer["message"]) == (400, "Cannot save provisioned dashboard")
+        grafana.dashboard("a.json", **board("Second", "one"))
+        until(lambda: grafana.titles() == ["Second"], "updated")
+        path.unlink()
+        until(lambda: grafana.titles() == [], "deleted")
+
+
+def test_disable_deletion_keeps_the_dashboard(grafana: Grafana) -> None:
+    grafana.provider(disableDeletion=True)
+    path = grafana.dashboard("a.json", **board("First", "one"))
+    with grafana.running():
+        path.unlink()
+        grafana.dashboard("b.json", **board("Other", "two"))
+        until(lambda: grafana.titles() == ["First", "Other"], "walked again")
+
+
+def test_duplicate_uid_freezes_the_provider_until_it_is_gone(grafana: Grafana) -> None:
+    grafana.dashboard("a.json", **board("First", "one"))
+    grafana.dashboard("b.json", **board("Innocent", "two"))
+    copy = grafana.dashboard("c.json", **board("Copy", "one"))
+    with grafana.running():
+        grafana.dashboard("b.json", **board("Never seen", "two"))
+        until(lambda: "Not saving new dashboard due to restricted" in grafana.logged(), "restricted")
+        assert "Innocent" in grafana.titles()
+        copy.unlink()
+        until(lambda: grafana.titles() == ["First", "Never seen"], "thawed")
+
+
+def test_one_title_twice_in_a_folder_freezes_too(grafana: Grafana) -> None:
+    grafana.dashboard("a.json", **board("Same", "one"))
+    grafana.dashboard("b.json", **board("Same", "two"))
+    with grafana.running():
+        assert "no database write permissions because of duplicates" in grafana.logged()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "Expecting property name"),
+        (json.dumps({"apiVersion": "dashboard.grafana.app/v2", "spec": {}}), "v2 format"),
+        (json.dumps({"title": "T", "elements": {}, "layout": {}}), "v2 format"),
+        (json.dumps({"uid": "no-title"}), "title cannot be empty"),
+        (json.dumps({"title": "T", "uid": "white space"}), "illegal characters"),
+    ],
+)
+def test_bad_dashboard_is_logged_and_skipped(grafana: Grafana, content: str, message: str) -> None:
+    (grafana.dashboards / "bad.json").write_text(content)
+    grafana.dashboard("good.json", **board("Good", "good"))
+    with grafana.running():
+        assert grafana.titles() == ["Good"]
+        assert message in grafana.logged()
+
+
+def test_missing_dashboard_folder_does_not_stop_the_start(grafana: Grafana) -> None:
+    grafana.dashboards.rmdir()
+    with grafana.running():
+        assert "no such file or directory" in grafana.logged()
+
+
+def test_folder_together_with_folders_from_files_refuses_to_start(grafana: Grafana) -> None:
+    grafana.provider(options={"path": str(grafana.dashboards), "foldersFromFilesStructure": True})
+    assert grafana.start().wait(10) == 1
+    assert "should be empty using 'foldersFromFilesStructure'" in grafana.logged()
+
+
+def test_data_source_health_is_prometheus_own_word(grafana: Grafana, prometheus: str) -> None:
+    grafana.datasources(source_of(prometheus), source("Down", uid="down"))
+    with grafana.running():
+        status, answer = grafana.call("/api/datasources/uid/prom/health")
+        assert (status, answer["status"]) == (200, "OK"), answer
+        assert answer["message"] == "Successfully queried the Prometheus API."
+        status, answer = grafana.call("/api/datasources/uid/down/health")
+        assert (status, answer["status"]) == (400, "ERROR")
+        assert PROMETHEUS_PASSWORD not in json.dumps(grafana.call("/api/datasources/uid/prom")[1])
+
+
+def test_query_answers_in_frames(grafana: Grafana, prometheus: str) -> None:
+    grafana.datasources(source_of(prometheus))
+    base = {"datasource": {"uid": "prom"}, "expr": "up", "legendFormat": "{{job}} up"}
+
+    def ask(**query: Any) -> tuple[int, Any]:
+        body = {"queries": [{"refId": "A", **base, **query}], "from": "now-1h", "to": "now"}
+        status, answer = grafana.call("/api/ds/query", body)
+        return status, answer["results"]["A"]
+
+    with grafana.running():
+        (frame,) = ask(range=True)[1]["frames"]
+        assert [field["name"] for field in frame["schema"]["fields"]] == ["Time", "Value"]
+        assert frame["schema"]["fields"][1]["labels"] == {"job": "ingest"}
+        assert frame["schema"]["fields"][1]["config"]["displayNameFromDS"] == "ingest up"
+        assert frame["data"] == {"values": [[1000, 16000], [2.0, None]], "entities": [None, {"NaN": [1]}]}
+        assert ask(instant=True)[1]["frames"][0]["data"]["values"] == [[1000], [2.5]]
+        assert ask(expr="absent_series")[1]["frames"][0]["data"]["values"] == []
+        status, answer = ask(expr="broken(")
+        assert status == 400
+        assert "parse error" in answer["error"]
+
+
+def test_dashboard_page_shows_current_values(grafana: Grafana, prometheus: str) -> None:
+    grafana.datasources(source_of(prometheus))
+    panel = {"title": "Uploads", "datasource": {"uid": "prom"}, "targets": [{"expr": "up"}]}
+    grafana.dashboard("a.json", **board("Ingest", "ingest", panels=[panel]))
+    with grafana.running():
+        text = grafana.call("/d/ingest/whatever")[1]
+        assert "Log in" in grafana.call("/", auth=None)[1]
+    assert "Grafana stand-in (test bed)" in text
+    assert "Uploads" in text
+    assert "2.5" in text
