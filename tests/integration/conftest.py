@@ -1,0 +1,125 @@
+"""The fixtures: the node's variables, its services through a tunnel, and a way to run a playbook."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.node import PROJECT, UNITS, Api, Playbook, poll
+
+VARIABLES = [
+    "prometheus_version",
+    "prometheus_checksums",
+    "prometheus_root",
+    "prometheus_port",
+    "prometheus_global",
+    "prometheus_scrape_configs",
+    "prometheus_retention_time",
+    "grafana_version",
+    "grafana_checksums",
+    "grafana_root",
+    "grafana_port",
+    "grafana_admin_user",
+    "grafana_admin_password",
+    "grafana_datasources",
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_ssh_private_key_file",
+]
+
+
+@pytest.fixture(scope="session")
+def playbook(request: pytest.FixtureRequest) -> Playbook:
+    """Return a function that runs a playbook with the scenario's inventory."""
+    inventory = request.config.getoption("--ansible-inventory")
+
+    def run(path: str, *options: str, **extra_vars: Any) -> subprocess.CompletedProcess[str]:
+        command = [
+            "ansible-playbook",
+            str(PROJECT / path),
+            "-i",
+            inventory,
+            "-e",
+            json.dumps(extra_vars),
+            *options,
+        ]
+        return subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def variables(playbook: Playbook, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the variables that steer the roles, as a run of site.yml sees them."""
+    output = tmp_path_factory.mktemp("variables") / "variables.json"
+    done = playbook("tests/integration/variables.yml", names=VARIABLES, output=str(output))
+    assert done.returncode == 0, done.stdout
+    return dict(json.loads(output.read_text()))
+
+
+@pytest.fixture(scope="session")
+def tunnel(variables: dict[str, Any]) -> Iterator[Callable[[int], str]]:
+    """Return a function that makes a port of the node reachable and returns its address here."""
+    tunnels = []
+
+    def forward(port: int) -> str:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            local = free.getsockname()[1]
+        command = [
+            "ssh", "-N", "-i", variables["ansible_ssh_private_key_file"], "-p", str(variables["ansible_port"]),
+            "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+            "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{local}:127.0.0.1:{port}",
+            f"{variables['ansible_user']}@{variables['ansible_host']}",
+        ]  # fmt: skip
+        tunnels.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+
+        def listening() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", local)) == 0
+
+        assert poll(listening, 20), f"no tunnel to port {port}"
+        return f"http://127.0.0.1:{local}"
+
+    yield forward
+    for process in tunnels:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Prometheus' API."""
+    return Api(tunnel(variables["prometheus_port"]))
+
+
+@pytest.fixture(scope="session")
+def grafana(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Grafana's API, with the administrator's login."""
+    return Api(
+        tunnel(variables["grafana_port"]),
+        (variables["grafana_admin_user"], variables["grafana_admin_password"]),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _journal_on_failure(request: pytest.FixtureRequest, host: Host) -> Iterator[None]:
+    """Print the units' journals when a test fails."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        for unit in UNITS:
+            print(host.run(f"sudo journalctl --no-pager --lines=20 --unit={unit}").stdout)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which releases ran, so that nobody takes the stand-in for Grafana."""
+    generated = PROJECT / "molecule/testbed/group_vars/testbed/generated.yml"
+    versions = [line for line in generated.read_text().splitlines() if "_version:" in line]
+    terminalreporter.write_line(f"Tested with {', '.join(versions)}")

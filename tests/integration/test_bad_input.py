@@ -1,0 +1,129 @@
+"""Wrong input: the error names variable, value and remedy, and the node stays as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.node import UNITS, Playbook, unit_properties
+
+FINGERPRINT = (
+    "sudo find /etc/prometheus /etc/grafana /etc/systemd/system /mnt/prometheus /mnt/grafana "
+    "-path '*/data/*' -prune -o -maxdepth 3 -printf '%p %i %m %u %l\\n' | grep -v '/\\.lock ' | sort"
+)
+DASHBOARD = {"uid": "mine", "title": "Mine", "panels": []}
+
+
+def job(name: str, **settings: Any) -> dict[str, Any]:
+    return {"job_name": name, "static_configs": [{"targets": ["localhost:9090"]}], **settings}
+
+
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a misspelt variable of prometheus": ({"prometheus_prot": 9}, ["prometheus_prot", "did you mean prometheus_port?"]),
+    "a misspelt variable of grafana": ({"grafana_dashboard_dirs": []}, ["did you mean grafana_dashboards_dirs?"]),
+    "a scrape interval that is no duration": (
+        {"prometheus_scrape_configs": [job("slow", scrape_interval="15x")]},
+        ["promtool check config", "15x", "nothing was changed"],
+    ),
+    "two jobs with one name": (
+        {"prometheus_scrape_configs": [job("twice"), job("twice")]},
+        ["prometheus_scrape_configs", "twice", "Rename"],
+    ),
+    "a version without a checksum": (
+        {"prometheus_version": "9.9.9"},
+        ["prometheus_version is 9.9.9", "prometheus_checksums", "sha256sums.txt"],
+    ),
+    "a port that another process holds": ({"prometheus_port": 22}, ["22", "sshd", "pid", "prometheus_port"]),
+    "a port that does not exist": ({"grafana_port": 70000}, ["grafana_port is 70000", "1 to 65535"]),
+    "a port that is no number": ({"prometheus_port": "web"}, ["prometheus_port is web", "1 to 65535"]),
+    "jobs that are no list": ({"prometheus_scrape_configs": "all"}, ["prometheus_scrape_configs", "list"]),
+    "a flag that Prometheus does not know": ({"prometheus_flags": ["--nonsense"]}, ["unknown long flag '--nonsense'"]),
+    "a limit that systemd cannot read": ({"grafana_memory_max": "1 gig"}, ["grafana_memory_max is '1 gig'", "1G"]),
+    "a dashboard folder that does not exist": (
+        {"grafana_dashboards_dirs": ["/nowhere/dashboards"]},
+        ["grafana_dashboards_dirs", "/nowhere/dashboards"],
+    ),
+    "a short password": ({"grafana_admin_password": "admin"}, ["grafana_admin_password", "12 characters"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def unchanged(host: Host) -> Any:
+    """Fail when the node is not afterwards as it was before."""
+
+    def state() -> tuple[str, list[dict[str, str]]]:
+        return host.check_output(FINGERPRINT), [unit_properties(host, u, "MainPID", "ActiveState") for u in UNITS]
+
+    before = state()
+    yield
+    assert state() == before
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("unchanged")
+def test_it_is_refused(playbook: Playbook, case: str) -> None:
+    extra_vars, words = CASES[case]
+    refused(playbook, words, **extra_vars)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_an_archive_with_another_checksum_is_refused(playbook: Playbook, variables: dict[str, Any]) -> None:
+    version = variables["prometheus_version"]
+    wrong = {version: dict.fromkeys(variables["prometheus_checksums"][version], "f" * 64)}
+    refused(playbook, ["prometheus_checksums", "f" * 64, "prometheus_url"], prometheus_checksums=wrong)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_an_archive_that_cannot_be_reached_is_refused(playbook: Playbook, variables: dict[str, Any]) -> None:
+    (architecture,) = variables["prometheus_checksums"][variables["prometheus_version"]]
+    checksums = {"9.9.9": {architecture: "f" * 64}}
+    refused(
+        playbook,
+        ["http://archives/", "9.9.9", "404"],
+        prometheus_version="9.9.9",
+        prometheus_checksums=checksums,
+    )
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_rules_that_promtool_refuses_keep_the_configuration_out_too(playbook: Playbook, tmp_path: Path) -> None:
+    (tmp_path / "broken.yml").write_text("groups: [{name: a, rules: [{record: a, expr: 'sum('}]}]")
+    refused(playbook, ["broken.yml", "promtool"], prometheus_rules_dirs=[str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a.json": "{"}, ["a.json", "JSON"]),
+        ({"a.json": '{"name": "no dashboard"}'}, ["a.json", "dashboard"]),
+        (
+            {"a.json": json.dumps(DASHBOARD), "b.json": json.dumps(DASHBOARD | {"title": "Other"})},
+            ["uid", "mine"],
+        ),
+    ],
+    ids=["not JSON", "not a dashboard", "two with one uid"],
+)
+@pytest.mark.usefixtures("unchanged")
+def test_broken_dashboards_are_refused(
+    playbook: Playbook, tmp_path: Path, files: dict[str, str], words: list[str]
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    refused(playbook, [*words, "grafana_dashboards_dirs"], grafana_dashboards_dirs=[str(tmp_path)])
+
+
+def test_the_placeholder_address_is_refused_at_once(playbook: Playbook) -> None:
+    refused(playbook, ["primary-node.invalid", "placeholder"], ansible_host="primary-node.invalid")
+
+
+def refused(playbook: Playbook, words: list[str], **extra_vars: Any) -> None:
+    """Run site.yml, and check that it fails with an error that holds all the words."""
+    done = playbook("site.yml", **extra_vars)
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0, output
+    missing = [word for word in words if word not in output]
+    assert not missing, f"{missing} not in: {output[-3000:]}"
