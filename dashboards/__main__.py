@@ -12,9 +12,7 @@ def files() -> dict[str, str]:
     """Return the text of every dashboard's JSON file, keyed by file name."""
     services = (overview, ingest_service, docproc_service, embedding_service)
     return {
-        f"{service.DASHBOARD['uid']}.json": json.dumps(
-            service.DASHBOARD, ensure_ascii=False, indent=2, sort_keys=True
-        )
+        f"{service.DASHBOARD['uid']}.json": json.dumps(service.DASHBOARD, ensure_ascii=False, indent=2, sort_keys=True)
         + "\n"
         for service in services
     }
