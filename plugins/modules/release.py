@@ -155,6 +155,18 @@ sha256:
   type: str
   returned: success
   sample: e811827af26ed5b1e7a4e9a9e0d1b2e8ad0a4a1aa9b3b8ad1b0b3a3e8b9d5a6e
+in_use:
+  description: Version that the link O(current) points to, which is empty on a bare node.
+  type: str
+  returned: success
+  sample: "3.4.0"
+installed_at:
+  description:
+    - When the release was unpacked, in seconds since the epoch. A process that started earlier runs files that
+      are gone, where an archive with another checksum took the place of the same version.
+  type: float
+  returned: success
+  sample: 1795359559.12
 """
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -589,6 +601,19 @@ def _discard(path: str, root: str) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
+def in_use(release: Release) -> str:
+    """Return the version that the link release.current points to, "" when there is none."""
+    return os.path.basename(os.path.realpath(release.current)) if os.path.exists(release.current) else ""
+
+
+def installed_at(release: Release) -> float:
+    """Return when the release was unpacked (epoch seconds); now, where it is not yet."""
+    try:
+        return os.stat(os.path.join(release.path, MARKER)).st_mtime
+    except OSError:
+        return time.time()
+
+
 def prune(release: Release) -> list[str]:
     """Remove the oldest versions until release.keep are left, but neither this one nor the one in use.
 
@@ -732,7 +757,14 @@ def main() -> None:
                 )
             pruned = install(release)
             changed, removed = pruned is not None, pruned or []
-        module.exit_json(changed=changed, path=release.path, removed=removed, sha256=release.sha256)
+        module.exit_json(
+            changed=changed,
+            path=release.path,
+            removed=removed,
+            sha256=release.sha256,
+            in_use=in_use(release),
+            installed_at=installed_at(release),
+        )
     except ReleaseError as error:
         module.fail_json(msg=str(error))
 

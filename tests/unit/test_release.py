@@ -96,6 +96,21 @@ def node(tmp_path: Path) -> Node:
 # What is installed
 
 
+def test_the_version_in_use_is_told(node: Node) -> None:
+    release = module.parse(node.options(pack(PROGRAM)))
+    assert module.in_use(release) == ""
+    module.install(release)
+    (node.root / "current").symlink_to("1.0")
+    assert module.in_use(release) == "1.0"
+
+
+def test_unpacking_the_same_version_anew_is_told_from_the_first_time(node: Node) -> None:
+    node.install(pack(PROGRAM))
+    first = module.installed_at(module.parse(node.options(b"")))
+    node.install(pack([*PROGRAM, ("tool/more", tarfile.REGTYPE, b"")]))
+    assert first < module.installed_at(module.parse(node.options(b""))) <= time.time()
+
+
 @pytest.mark.parametrize("top", ["top", "./top", "grafana-v12.1.0", "./a b"])
 def test_the_top_folder_is_stripped_whatever_its_name(node: Node, top: str) -> None:
     node.install(pack([(f"{top}/", tarfile.DIRTYPE, ""), (f"{top}/bin/tool", tarfile.REGTYPE, b"run")]))
