@@ -11,6 +11,7 @@ COLUMNS = 24
 TAG = "emr-monitoring"
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 NO_VALUE = "Sin datos"
+PROVISIONED = "Lo gestiona Ansible: aquí no se guardan cambios; guarde una copia con «Save as»."
 # Without a colour of its own, a stat gets Grafana's default thresholds and turns red at 80.
 PLAIN: Json = {"color": {"mode": "fixed", "fixedColor": "blue"}}
 
@@ -139,7 +140,7 @@ def dashboard(uid: str, title: str, description: str, *rows: list[Json]) -> Json
     ]
     return {
         "annotations": {"list": []},
-        "description": description,
+        "description": f"{description} {PROVISIONED}",
         "editable": True,
         "graphTooltip": 1,
         "links": [
