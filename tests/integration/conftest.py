@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ VARIABLES = [
     "grafana_admin_user",
     "grafana_admin_password",
     "grafana_datasources",
+    "testbed_cache",
     "ansible_host",
     "ansible_port",
     "ansible_user",
@@ -50,7 +52,8 @@ def playbook(request: pytest.FixtureRequest) -> Playbook:
             json.dumps(extra_vars),
             *options,
         ]
-        return subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
+        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+        return subprocess.run(command, cwd=PROJECT, env=plain, text=True, capture_output=True, check=False)
 
     return run
 
