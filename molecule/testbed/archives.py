@@ -31,7 +31,7 @@ STANDIN_VERSION = "13.2.3-standin"
 DOWNLOAD_DEBS = """
 set -eu
 mkdir -p /out/lists/partial /out/cache/archives/partial
-sed -n 's/bookworm main/sid main/p' /etc/apt/sources.list | head -n 1 >/out/sources.list
+sed -n "s/bookworm main/$SUITE main/p" /etc/apt/sources.list | head -n 1 >/out/sources.list
 set -- -o Dir::Etc::sourcelist=/out/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=/out/lists \
     -o Dir::Cache=/out/cache -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false
 apt-get "$@" --quiet=2 update
@@ -57,21 +57,25 @@ def ensure(folder: Path, image: str, say: Callable[[str], None]) -> dict[str, An
     :raises ArchiveError: with the reason
     """
     folder.mkdir(parents=True, exist_ok=True)
-    prometheus = _upstream("prometheus", folder, say) or _debian_prometheus(folder, image, say)
+    # What one upgrades from: the newest that Debian has of the major version before.
+    older = _debian_prometheus("trixie", folder, image, say)
+    prometheus = _upstream("prometheus", folder, say) or _debian_prometheus("sid", folder, image, say)
     grafana = _upstream("grafana", folder, say) or _grafana_standin(folder, say)
     _extract_promtool(prometheus, folder.parent / "promtool")
-    return _variables("prometheus", prometheus) | _variables("grafana", grafana)
+    return _variables("prometheus", prometheus, older) | _variables("grafana", grafana)
 
 
 def _architecture() -> str:
     return ARCHITECTURES[os.uname().machine]
 
 
-def _variables(role: str, archive: Path) -> dict[str, Any]:
-    version = archive.name.removeprefix(f"{role}-").removesuffix(f".linux-{_architecture()}.tar.gz")
+def _variables(role: str, *archives: Path) -> dict[str, Any]:
+    """Return the role's variables for the first of its archives, with the checksums of all."""
+    suffix = f".linux-{_architecture()}.tar.gz"
+    versions = {archive.name.removeprefix(f"{role}-").removesuffix(suffix): archive for archive in archives}
     return {
-        f"{role}_version": version,
-        f"{role}_checksums": {version: {_architecture(): _sha256(archive)}},
+        f"{role}_version": next(iter(versions)),
+        f"{role}_checksums": {v: {_architecture(): _sha256(archive)} for v, archive in versions.items()},
         f"{role}_url": f"{SERVER}/{role}-{{{{ {role}_version }}}}.linux-{_architecture()}.tar.gz",
     }
 
@@ -106,18 +110,18 @@ def _upstream(role: str, folder: Path, say: Callable[[str], None]) -> Path | Non
     return archive
 
 
-def _debian_prometheus(folder: Path, image: str, say: Callable[[str], None]) -> Path:
-    """Repack the Prometheus of Debian's packages in upstream's layout."""
-    kept = sorted(folder.glob(f"prometheus-*+ds*.linux-{_architecture()}.tar.gz"))
-    if kept:
-        return kept[-1]
-    say("repacking the Prometheus of Debian's packages instead")
+def _debian_prometheus(suite: str, folder: Path, image: str, say: Callable[[str], None]) -> Path:
+    """Repack the Prometheus of a Debian suite in upstream's layout."""
+    kept = folder / f"prometheus-{suite}"
+    if kept.exists():
+        return kept.resolve()
+    say(f"repacking the Prometheus of Debian {suite}")
     work = folder / "debian"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     done = subprocess.run(
-        ["docker", "run", "--rm", f"--volume={work}:/out", f"--env=OWNER={os.getuid()}:{os.getgid()}", image,
-         "sh", "-c", DOWNLOAD_DEBS],
+        ["docker", "run", "--rm", f"--volume={work}:/out", f"--env=OWNER={os.getuid()}:{os.getgid()}",
+         f"--env=SUITE={suite}", image, "sh", "-c", DOWNLOAD_DEBS],
         text=True, capture_output=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -133,6 +137,7 @@ def _debian_prometheus(folder: Path, image: str, say: Callable[[str], None]) -> 
          ("LICENSE", tree / "share" / "doc" / "prometheus" / "copyright")],
     )  # fmt: skip
     shutil.rmtree(work)
+    kept.symlink_to(archive.name)
     return archive
 
 
