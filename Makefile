@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint unit molecule dashboards lock
+.PHONY: help up down verify test lint unit aws molecule dashboards lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,7 +23,7 @@ down: .venv/installed ## remove the local node
 verify: .venv/installed ## ask the local node again whether everything works
 	@ansible-playbook playbooks/verify.yml -i inventory/demo
 
-test: lint unit molecule ## run all the tests
+test: lint unit aws molecule ## run all the tests
 
 lint: .venv/installed ## check the style of everything
 	@yamllint --strict .
@@ -36,6 +36,14 @@ unit: .venv/installed ## run the unit tests
 	@$(TESTBED) archives
 	@pytest tests/unit
 
+.venv/aws: .venv/installed requirements-aws.txt tests/aws/collection.txt
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-aws.txt
+	@python tests/aws/collection.py
+	@touch $@
+
+aws: .venv/aws ## test the inventory of EC2 against a local stand-in for it
+	@pytest tests/aws
+
 molecule: .venv/installed ## run the scenarios on local nodes
 	@molecule test --all
 
@@ -45,3 +53,4 @@ dashboards: .venv/installed ## write the dashboards' JSON files from their sourc
 lock: .venv/installed ## pin the Python tools anew, with hashes
 	@pip install --quiet uv==0.13.9
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in --output-file requirements.txt
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
