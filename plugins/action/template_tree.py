@@ -9,7 +9,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Never
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -52,10 +52,12 @@ def parse_mode(option: str, value: Any) -> int:
     return int(value, 8)
 
 
-def parse_checks(checks: Any, trees: Iterable[str]) -> list[list[str]]:
+def parse_checks(checks: Any, trees: Collection[str]) -> list[list[str]]:
     """The commands as lists of words; raises for one that is no list or that names no tree of the task."""
     remedy = "write a list of commands, each a list of words"
     commands = [expect(list, "checks", words, remedy) for words in expect(list, "checks", checks, remedy)]
+    if commands and not trees:
+        fail("checks", checks, "list at least one tree for them to check")
     for words in commands:
         if not words:
             fail("checks", words, remedy)
@@ -67,11 +69,10 @@ def parse_checks(checks: Any, trees: Iterable[str]) -> list[list[str]]:
 def parse_options(args: Mapping[str, Any]) -> dict[str, Any]:
     """The task's options for the payload, all but the trees; raises AnsibleActionFail for a wrong one."""
     check_names(args, OPTIONS, "template_tree")
-    name, trees = args.get("name"), args.get("trees")
+    name = args.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         fail("name", name, "name the manifest with a-z, 0-9, '_' and '-'")
-    if not isinstance(trees, dict) or not trees:
-        fail("trees", trees, "list at least one tree, by a name of its own")
+    trees = expect(dict, "trees", args.get("trees"), "list the trees, each by a name of its own; {} removes them all")
     for tree in trees:
         if not TREE_NAME.fullmatch(str(tree)):
             fail("trees", tree, "name a tree with a-z, 0-9, '_' and '-', a letter first")

@@ -44,6 +44,7 @@ options:
   trees:
     description:
       - The trees, by a name of their own (C([a-z][a-z0-9_-]*)). A tree that is no longer listed is removed.
+      - With C({}) and no O(links), all that earlier runs made goes, and at last the manifest.
     type: dict
     required: true
     suboptions:
@@ -152,6 +153,11 @@ EXAMPLES = r"""
     checks:
       - [/mnt/prometheus/releases/3.13.2/promtool, check, config, "{config}/prometheus.yml"]
   register: __prometheus_files
+
+- name: Remove all of it again
+  template_tree:
+    name: prometheus
+    trees: {}
 """
 
 RETURN = r"""
@@ -169,7 +175,8 @@ trees:
       type: list
       elements: str
     left:
-      description: Files in C(dest) that this task did not make, at most 50.
+      description: Files in C(dest) that this task did not make, at most 50. Absolute for a tree that went away,
+        whose folders they keep.
       type: list
       elements: str
     live_at:
@@ -254,6 +261,7 @@ class Entry(NamedTuple):
     rel: str
     digest: str
     secret: bool
+    shared: bool = True  # as if it were, where a manifest of an older version does not say
 
 
 class Manifest(NamedTuple):
@@ -454,17 +462,30 @@ def save(path: str, manifest: Manifest) -> None:
             raise
 
 
+def forget(state_dir: str, name: str) -> None:
+    """Remove the manifest and its lock, and the folder unless it holds others. Call it under the lock."""
+    for file in (f"{name}.json.new", f"{name}.json", f"{name}.lock"):
+        with naming(f"remove {state_dir}/{file}"), suppress(FileNotFoundError):
+            os.unlink(f"{state_dir}/{file}")
+    with suppress(OSError):
+        os.rmdir(state_dir)
+
+
 @contextmanager
 def lock(state_dir: str, name: str, check: bool) -> Iterator[None]:
     """Wait for other runs of the same name. Check mode leaves no trace: it locks only what is there."""
     path = f"{state_dir}/{name}.lock"
     with ExitStack() as stack:
         with naming(f"lock {path}"), suppress(*([FileNotFoundError] if check else [])):
-            if not check:
-                os.makedirs(state_dir, 0o700, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if check else os.O_CREAT), 0o600)
-            stack.callback(os.close, fd)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            held = False
+            while not held:
+                if not check:
+                    os.makedirs(state_dir, 0o700, exist_ok=True)
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if check else os.O_CREAT), 0o600)
+                stack.callback(os.close, fd)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                # The run that was waited for may have removed the file: nobody else would wait for this lock.
+                held = os.fstat(fd).st_nlink > 0
         yield
 
 
@@ -581,6 +602,8 @@ def compare(task: Task, old: Manifest) -> Plan:
             info = read_status(entry.dest, entry.rel)
             if info and not stat.S_ISDIR(info.st_mode):
                 plan.diff.extend(compare_file(path, read_file(entry.dest, entry.rel), None, entry.secret))
+            if not entry.shared and entry.tree not in plan.left:
+                plan.left[entry.tree] = [join(entry.dest, rel) for rel in list_foreign(entry.dest, known)]
     compare_links(task.links, old.links, wanted, plan)
     plan.touched.update(set(old.live_at) - set(plan.changed) - {LINKS})
     return plan
@@ -729,7 +752,7 @@ def journal(task: Task, old: Manifest, plan: Plan) -> Manifest:
     folders = set(old.folders)
     for tree in task.trees:
         for rel in set(plan.changed[tree.name]) & set(tree.files):
-            files[join(tree.dest, rel)] = Entry(tree.name, tree.dest, rel, "", tree.files[rel].secret)
+            files[join(tree.dest, rel)] = Entry(tree.name, tree.dest, rel, "", tree.files[rel].secret, tree.shared)
         folders.update((tree.dest, rel) for rel in tree.folders() if read_status(tree.dest, rel) is None)
     live_at = {name: at for name, at in old.live_at.items() if name not in plan.touched}
     return Manifest(files, folders, {**old.links, **dict.fromkeys(plan.links, "")}, live_at)
@@ -738,7 +761,7 @@ def journal(task: Task, old: Manifest, plan: Plan) -> Manifest:
 def outcome(task: Task, old: Manifest, plan: Plan, folders: set[tuple[str, str]], now: float) -> Manifest:
     """The manifest once everything is live, since `now`."""
     files = {
-        join(tree.dest, rel): Entry(tree.name, tree.dest, rel, file.digest(), file.secret)
+        join(tree.dest, rel): Entry(tree.name, tree.dest, rel, file.digest(), file.secret, tree.shared)
         for tree in task.trees
         for rel, file in tree.files.items()
     }
@@ -863,7 +886,10 @@ def apply(payload: Mapping[str, Any], state_dir: str, check: bool = False, relab
                 sweep(dests.union(task.links, old.links), name)
             plan = compare(task, old)
             result = report(task, plan, old.live_at, time.time())
+            obsolete = not (task.trees or task.links)
             if not plan.touched:
+                if obsolete and not check:
+                    forget(state_dir, name)
                 return result
             stages = stack.enter_context(staged(task, plan.changed))
             result["warnings"] = run_checks(task, stages, check)
@@ -876,7 +902,10 @@ def apply(payload: Mapping[str, Any], state_dir: str, check: bool = False, relab
         try:
             folders = make_live(task, stages, before.folders, plan, relabel)
             now = time.time()
-            save(path, outcome(task, old, plan, folders, now))
+            if obsolete:
+                forget(state_dir, name)
+            else:
+                save(path, outcome(task, old, plan, folders, now))
         except TreeError as err:
             raise TreeError(f"{name}: {err}; stopped half way, the next run does the rest.") from err
         return report(task, plan, old.live_at, now)

@@ -284,6 +284,46 @@ def test_a_tree_that_is_no_longer_listed_is_removed(node: Node) -> None:
     assert node.apply(node.payload(config=kept))["trees"].keys() == {"config"}
 
 
+@pytest.mark.parametrize("theirs", [[], ["etc/app/theirs", "etc/app/r/theirs"]])
+def test_without_trees_and_links_everything_goes_but_what_others_made(node: Node, theirs: list[str]) -> None:
+    (node.root / "units").mkdir()
+    (node.root / "units/other").touch()
+    before = node.snapshot()
+    trees = {"config": node.tree(files={"a": "1", "r/b": "2"}), "unit": node.tree("units", {"u": "u"}, shared=True)}
+    node.apply(node.payload(**trees, links={"opt/current": "v1"}))
+    for path in theirs:
+        (node.root / path).touch()
+    installed = node.snapshot()
+    predicted = node.apply(node.payload(), check=True)
+    assert node.snapshot() == installed
+    result = node.apply(node.payload())
+    assert result["changed"]
+    assert (predicted["changed"], predicted["diff"]) == (result["changed"], result["diff"])
+    for told in (predicted, result):
+        assert told["trees"]["config"]["removed"] == [f"{node.root}/etc/app/{rel}" for rel in ("a", "r/b")]
+        assert told["trees"]["unit"]["removed"] == [f"{node.root}/units/u"]
+        assert told["links"]["removed"] == [f"{node.root}/opt/current"]
+        assert told["trees"]["config"]["left"] == sorted(f"{node.root}/{path}" for path in theirs)
+        assert told["trees"]["unit"]["left"] == []
+    # What lies above dest and the links is not the manifest's.
+    stays = {"etc", "opt", *theirs, *({"etc/app", "etc/app/r"} if theirs else ())}
+    assert set(node.snapshot()) == {*before, *stays}
+
+
+def test_nothing_to_remove_is_no_change_and_leaves_no_trace(node: Node) -> None:
+    for check in (True, False):
+        assert not node.apply(node.payload(), check)["changed"]
+        assert node.snapshot() == {}
+
+
+def test_the_manifest_of_another_name_stays(node: Node) -> None:
+    config = node.payload(config=node.tree(files={"a": "1"}))
+    node.apply({**config, "name": "other"})
+    node.apply(config)
+    node.apply(node.payload())
+    assert sorted(os.listdir(node.state)) == ["other.json", "other.lock"]
+
+
 def test_a_file_that_moves_to_another_tree_stays(node: Node) -> None:
     node.apply(node.payload(a=node.tree("x", {"d/f": "1"})))
     node.apply(node.payload(b=node.tree("x/d", {"f": "1"})))
@@ -483,20 +523,20 @@ def test_two_trees_cannot_make_the_same_file(node: Node) -> None:
 # Runs that are cut off
 
 
-def crash_after(renames: int, node: Node, payload: Payload) -> bool:
-    """Apply in a process that is killed, with no chance to clean up, at a rename; returns whether it was."""
+def crash_after(calls: int, node: Node, payload: Payload, function: str = "rename") -> bool:
+    """Apply in a process that is killed, with no chance to clean up, at a call in os; returns whether it was."""
     child = os.fork()
     if child == 0:
-        rename, done = os.rename, 0
+        original, done = getattr(os, function), 0
 
         def counting(*args: Any, **options: Any) -> None:
             nonlocal done
-            if done == renames:
+            if done == calls:
                 os._exit(9)
             done += 1
-            rename(*args, **options)
+            original(*args, **options)
 
-        os.rename = counting
+        setattr(os, function, counting)
         node.apply(payload)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -552,6 +592,19 @@ def test_what_a_killed_run_made_is_removed_when_it_is_no_longer_wanted(tmp_path:
         ]
 
 
+def test_a_removal_killed_at_any_unlink_is_completed_by_the_next(tmp_path: Path) -> None:
+    for unlinks in range(20):
+        node = Node(tmp_path / str(unlinks))
+        node.root.mkdir()
+        node.apply(node.payload(config=node.tree(files={"a": "1", "r/b": "1"}), links={"cur": "1"}))
+        if not crash_after(unlinks, node, node.payload(), "unlink"):
+            break
+        node.apply(node.payload())
+        assert set(node.snapshot()) == {"etc"}
+        assert not node.apply(node.payload())["changed"]
+    assert unlinks == 6  # two files, the link, the manifest, its unfinished version, the lock
+
+
 def test_a_run_killed_after_it_set_a_folders_mode_alone_is_noticed(node: Node) -> None:
     old_at = node.apply(node.payload(config=node.tree(files={"a": "1"})))["trees"]["config"]["live_at"]
     payload = node.payload(config=node.tree(files={"a": "1"}, dir_mode="0700"))
@@ -588,6 +641,16 @@ def test_two_runs_at_once_wait_for_each_other(node: Node) -> None:
         assert thread.is_alive()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_run_that_waited_for_a_removal_holds_a_lock_that_others_see(node: Node) -> None:
+    thread = threading.Thread(target=node.apply, args=[node.payload(config=node.tree(files={"a": "1"}))])
+    with module.lock(str(node.state), "app", check=False):
+        thread.start()
+        thread.join(0.2)
+        module.forget(str(node.state), "app")
+    thread.join(10)
+    assert sorted(os.listdir(node.state)) == ["app.json", "app.lock"]
 
 
 @pytest.fixture
@@ -663,7 +726,8 @@ def test_a_wrong_tree_option_names_itself_and_the_remedy(options: dict[str, Any]
     [
         ({"nam": "x"}, "template_tree: 'nam': unknown; did you mean 'name'?"),
         ({"name": "../x"}, "name: '../x': name the manifest with"),
-        ({"trees": {}}, "trees: {}: list at least one tree"),
+        ({"trees": None}, "trees: None: list the trees, each by a name of its own; {} removes them all"),
+        ({"trees": {}, "checks": [["true"]]}, "checks: [['true']]: list at least one tree for them to check"),
         ({"trees": {"A b": {}}}, "trees: 'A b': name a tree with"),
         ({"checks": "promtool"}, "checks: 'promtool': write a list of commands"),
         ({"checks": ["promtool"]}, "checks: 'promtool': write a list of commands"),
