@@ -31,6 +31,32 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
     return {f"rules/{name}": path.read_text("utf-8") for name, path in found.items()}
 
 
+def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say what Prometheus has yet to do after it loaded its configuration: it takes up targets some seconds later.
+
+    :param found: ``data`` of Prometheus' ``/api/v1/targets``
+    :param scrape_configs: the configuration that it loaded
+    :returns: one phrase for each target that is to come, to go, or to be scraped for the first time
+    """
+    active = found["activeTargets"]
+    known = [target["discoveredLabels"] for target in (*active, *found["droppedTargets"])]
+    wanted = [
+        {"job": job["job_name"], "__address__": address, **group.get("labels", {})}
+        for job in scrape_configs
+        for group in job.get("static_configs", [])
+        for address in group["targets"]
+    ]
+    to_come = [
+        f"{labels['job']} at {labels['__address__']} is to come"
+        for labels in wanted
+        if not any(all(seen.get(name) == str(value) for name, value in labels.items()) for seen in known)
+    ]
+    jobs = {job["job_name"] for job in scrape_configs}
+    to_go = [f"{target['scrapePool']} is to go" for target in active if target["scrapePool"] not in jobs]
+    unscraped = [f"{target['scrapeUrl']} is to be scraped" for target in active if target["health"] == "unknown"]
+    return to_come + to_go + unscraped
+
+
 def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
     """Describe each target on a line, the ones that are not up with their error.
 
@@ -66,4 +92,5 @@ class FilterModule:
             "prometheus_rule_files": prometheus_rule_files,
             "target_table": target_table,
             "targets_down": targets_down,
+            "targets_pending": targets_pending,
         }

@@ -9,7 +9,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from plugins.filter.grafana_ini import to_grafana_ini
-from plugins.filter.prometheus import prometheus_rule_files, target_table, targets_down
+from plugins.filter.prometheus import prometheus_rule_files, target_table, targets_down, targets_pending
 from plugins.filter.systemd import systemd_arguments
 from plugins.filter.variables import misspelt_variables
 
@@ -102,3 +102,35 @@ def test_what_is_down_comes_with_what_to_look_at() -> None:
     (sentence,) = targets_down([target("up", "ingest"), target("down", "docproc", "connection refused")])
     assert "docproc is DOWN at http://localhost/docproc (connection refused)" in sentence
     assert "Is the service running?" in sentence
+
+
+CONFIGURED = [{"job_name": "ingest", "static_configs": [{"targets": ["localhost:8000"], "labels": {"service": "a"}}]}]
+
+
+def discovered(job: str = "ingest", address: str = "localhost:8000", **labels: str) -> dict[str, Any]:
+    found = target("up", job) | {"scrapePool": job}
+    return found | {"discoveredLabels": {"job": job, "__address__": address, "__scheme__": "http", **labels}}
+
+
+@pytest.mark.parametrize(
+    ("active", "dropped", "pending"),
+    [
+        ([discovered(service="a")], [], []),
+        ([], [discovered(service="a")], []),
+        ([], [], ["ingest at localhost:8000 is to come"]),
+        ([discovered(service="b")], [], ["ingest at localhost:8000 is to come"]),
+        ([discovered(service="a"), discovered("gone")], [], ["gone is to go"]),
+        ([discovered(service="a") | {"health": "unknown"}], [], ["http://localhost/ingest is to be scraped"]),
+    ],
+    ids=["settled", "dropped by relabelling", "to come", "with other labels", "to go", "not scraped yet"],
+)
+def test_targets_are_pending_until_they_are_those_of_the_configuration(
+    active: list[dict[str, Any]], dropped: list[dict[str, Any]], pending: list[str]
+) -> None:
+    assert targets_pending({"activeTargets": active, "droppedTargets": dropped}, CONFIGURED) == pending
+
+
+def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:
+    assert (
+        targets_pending({"activeTargets": [], "droppedTargets": []}, [{"job_name": "ec2", "ec2_sd_configs": []}]) == []
+    )
