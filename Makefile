@@ -50,7 +50,9 @@ molecule: .venv/installed ## run the scenarios on local nodes
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards
 
+LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 lock: .venv/installed ## pin the Python tools anew, with hashes
 	@pip install --quiet uv==0.13.9
-	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in --output-file requirements.txt
-	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
+	@$(LOCK) requirements.in --output-file requirements.txt
+	@$(LOCK) --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
+	@$(LOCK) --constraints requirements.txt contrib/emr/requirements.in --output-file contrib/emr/requirements.txt
