@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,22 +40,25 @@ def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[s
     :returns: one phrase for each target that is to come, to go, or to be scraped for the first time
     """
     active = found["activeTargets"]
-    known = [target["discoveredLabels"] for target in (*active, *found["droppedTargets"])]
-    wanted = [
-        {"job": job["job_name"], "__address__": address, **group.get("labels", {})}
+    known = defaultdict(list)
+    for target in (*active, *found["droppedTargets"]):
+        labels = target["discoveredLabels"]
+        known[labels["job"], labels["__address__"]].append(labels)
+    to_come = [
+        f"{job['job_name']} at {address} is to come"
         for job in scrape_configs
         for group in job.get("static_configs", [])
         for address in group["targets"]
-    ]
-    to_come = [
-        f"{labels['job']} at {labels['__address__']} is to come"
-        for labels in wanted
-        if not any(all(seen.get(name) == str(value) for name, value in labels.items()) for seen in known)
+        if not any(_has(labels, group.get("labels", {})) for labels in known[job["job_name"], address])
     ]
     jobs = {job["job_name"] for job in scrape_configs}
     to_go = [f"{target['scrapePool']} is to go" for target in active if target["scrapePool"] not in jobs]
     unscraped = [f"{target['scrapeUrl']} is to be scraped" for target in active if target["health"] == "unknown"]
     return to_come + to_go + unscraped
+
+
+def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
+    return all(labels.get(name) == str(value) for name, value in wanted.items())
 
 
 def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
