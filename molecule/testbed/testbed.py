@@ -8,6 +8,7 @@ Everything that is kept lies in the project's folder ``.cache``.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -166,7 +167,6 @@ def ensure_archives() -> str:
 
     :returns: the name of the node's image
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
     ensure_engine()
     image = ensure_image()
     variables = archives.ensure(CACHE / "archives", image, say)
@@ -250,6 +250,15 @@ def main() -> int:
     commands.add_parser("archives", help="have the release archives alone")
     commands.add_parser("destroy", help="remove a node").add_argument("name")
     arguments = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # One at a time: what one scenario starts, another could be about to remove with its own last node.
+    with (CACHE / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return carry_out(arguments)
+
+
+def carry_out(arguments: argparse.Namespace) -> int:
+    """Run a command and return the exit status."""
     try:
         if arguments.command == "create":
             create(arguments.name, arguments.ssh_port, arguments.publish)

@@ -1,0 +1,93 @@
+"""The fixtures: the converged node, tunnels that outlive no fault, and the server of faults on the node."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.faults.tools import FAULT_SERVER, State, all_up, changes
+from tests.integration.node import PROJECT, Api, Playbook, poll
+
+Connect = Callable[[], "tuple[Api, Api]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def connect(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Connect:
+    """Return a function that opens new tunnels: those of the session end with the node or with its sshd."""
+
+    def apis() -> tuple[Api, Api]:
+        login = (variables["grafana_admin_user"], variables["grafana_admin_password"])
+        return Api(tunnel(variables["prometheus_port"])), Api(tunnel(variables["grafana_port"]), login)
+
+    return apis
+
+
+@pytest.fixture
+def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Prometheus' API through a tunnel of this test's own."""
+    return Api(tunnel(variables["prometheus_port"]))
+
+
+@pytest.fixture(scope="session")
+def jobs(variables: dict[str, Any]) -> set[str]:
+    """Return the names of the inventory's jobs."""
+    return {job["job_name"] for job in variables["prometheus_scrape_configs"]}
+
+
+@pytest.fixture
+def healed(playbook: Playbook) -> Iterator[None]:
+    """Bring Prometheus back to the inventory after a test, in one run that must succeed."""
+    yield
+    changes(playbook("site.yml", "--tags=prometheus"))
+
+
+@pytest.fixture
+def untouched(host: Host, prometheus: Api, jobs: set[str]) -> Iterator[None]:
+    """Fail when what ran does not run on: the same files, processes, configuration and targets."""
+    all_up(prometheus, jobs)
+    before = State.of(host, prometheus)
+    yield
+    assert State.of(host, prometheus) == before
+
+
+@pytest.fixture(scope="session")
+def start(request: pytest.FixtureRequest) -> Start:
+    """Return a function that starts a run of site.yml; its output can be read while it runs."""
+    inventory = request.config.getoption("--ansible-inventory")
+
+    def run(*options: str, **extra_vars: Any) -> subprocess.Popen[str]:
+        playbook = str(PROJECT / "site.yml")
+        command = ["ansible-playbook", playbook, "-i", inventory, "-e", json.dumps(extra_vars), *options]
+        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(
+            command, cwd=PROJECT, env=plain, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def fault_server(host: Host, variables: dict[str, Any]) -> Iterator[str]:
+    """Run the server of faults on the node; return its address there."""
+    source = base64.b64encode(Path(__file__).with_name("fault_server.py").read_bytes()).decode()
+    version = variables["prometheus_version"]
+    (architecture,) = variables["prometheus_checksums"][version]
+    archive = f"http://archives/prometheus-{version}.linux-{architecture}.tar.gz"
+    host.check_output(f"echo {source} | base64 --decode | sudo tee /run/fault_server.py")
+    host.check_output(
+        "sudo systemd-run --collect --unit=fault-server --property=TimeoutStopSec=1 "
+        f"python3 /run/fault_server.py {archive}"
+    )
+    probe = f"python3 -c 'import urllib.request as u; u.urlopen(\"{FAULT_SERVER}/html\")'"
+    assert poll(lambda: host.run(probe).succeeded, 20), host.run("sudo journalctl -u fault-server").stdout
+    yield FAULT_SERVER
+    host.check_output("sudo systemctl stop fault-server")
