@@ -1,5 +1,7 @@
 # What a user types. `make help` lists it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# The longest first.
+SCENARIOS := faults default uninstall selfprovision upgrade
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
 .PHONY: help up down verify test lint unit aws molecule dashboards lock
@@ -44,8 +46,11 @@ unit: .venv/installed ## run the unit tests
 aws: .venv/aws ## test the inventory of EC2 against a local stand-in for it
 	@pytest tests/aws
 
-molecule: .venv/installed ## run the scenarios on local nodes
-	@molecule test --all
+molecule: .venv/installed ## run the scenarios on local nodes, two at a time
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(SCENARIOS:%=molecule-%)
+
+molecule-%: .venv/installed
+	@molecule test --scenario-name $*
 
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards

@@ -179,17 +179,19 @@ def ensure_archives() -> str:
 
 
 def ensure_archive_server(image: str) -> None:
-    """Serve the archives to the nodes."""
+    """Serve the archives of this checkout to the nodes."""
+    folder = CACHE / "archives"
     if not succeeds("docker", "network", "inspect", NETWORK):
         run("docker", "network", "create", NETWORK)
-    if not succeeds("docker", "inspect", ARCHIVE_SERVER):
-        run(
-            "docker", "run", "--detach", f"--name={ARCHIVE_SERVER}", f"--network={NETWORK}",
-            "--network-alias=archives", f"--volume={CACHE / 'archives'}:/srv:ro", image,
-            "python3", "-m", "http.server", "--directory=/srv", "80",
-        )  # fmt: skip
-    elif run("docker", "inspect", "--format={{.State.Running}}", ARCHIVE_SERVER) != "true":
-        run("docker", "start", ARCHIVE_SERVER)
+    state = "{{.State.Running}} {{(index .Mounts 0).Source}}"
+    if succeeds("docker", "inspect", ARCHIVE_SERVER):
+        if run("docker", "inspect", f"--format={state}", ARCHIVE_SERVER) == f"true {folder}":
+            return
+        run("docker", "rm", "--force", ARCHIVE_SERVER)
+    run(
+        "docker", "run", "--detach", f"--name={ARCHIVE_SERVER}", f"--network={NETWORK}", "--network-alias=archives",
+        f"--volume={folder}:/srv:ro", image, "python3", "-m", "http.server", "--directory=/srv", "80",
+    )  # fmt: skip
 
 
 def create(name: str, ssh_port: int, published: Sequence[int]) -> None:
