@@ -10,6 +10,22 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 
+def with_self_scrape_login(
+    scrape_configs: Iterable[Mapping[str, Any]], basic_auth: Mapping[str, str]
+) -> list[Mapping[str, Any]]:
+    """Give the job named ``prometheus`` the login of Prometheus, unless it has one of its own.
+
+    :param scrape_configs: jobs in Prometheus' syntax
+    :param basic_auth: a ``basic_auth`` section
+    """
+    return [
+        {**job, "basic_auth": basic_auth}
+        if job["job_name"] == "prometheus" and not {"basic_auth", "authorization"} & set(job)
+        else job
+        for job in scrape_configs
+    ]
+
+
 def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
     """Read the rule files of some folders.
 
@@ -32,12 +48,13 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
     return {f"rules/{name}": path.read_text("utf-8") for name, path in found.items()}
 
 
-def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]]) -> list[str]:
+def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str) -> list[str]:
     """Say what Prometheus has yet to do after it loaded its configuration: it takes up targets some seconds later.
 
     :param found: ``data`` of Prometheus' ``/api/v1/targets``
     :param scrape_configs: the configuration that it loaded
-    :returns: one phrase for each target that is to come, to go, or to be scraped for the first time
+    :param loaded_at: when it did, as ``/api/v1/status/runtimeinfo`` says
+    :returns: one phrase for each target that is to come, to go, or to be scraped with this configuration
     """
     active = found["activeTargets"]
     known = defaultdict(list)
@@ -53,7 +70,12 @@ def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[s
     ]
     jobs = {job["job_name"] for job in scrape_configs}
     to_go = [f"{target['scrapePool']} is to go" for target in active if target["scrapePool"] not in jobs]
-    unscraped = [f"{target['scrapeUrl']} is to be scraped" for target in active if target["health"] == "unknown"]
+    # A failure from before is no verdict on what was loaded since. To the second, which is what loaded_at has.
+    unscraped = [
+        f"{target['scrapeUrl']} is to be scraped"
+        for target in active
+        if target["health"] != "up" and target["lastScrape"][:19] <= loaded_at[:19]
+    ]
     return to_come + to_go + unscraped
 
 
@@ -97,4 +119,5 @@ class FilterModule:
             "target_table": target_table,
             "targets_down": targets_down,
             "targets_pending": targets_pending,
+            "with_self_scrape_login": with_self_scrape_login,
         }

@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from plugins.filter.bcrypt_hash import bcrypt_hash
 from plugins.filter.grafana_ini import to_grafana_ini
-from plugins.filter.prometheus import prometheus_rule_files, target_table, targets_down, targets_pending
+from plugins.filter.prometheus import (
+    prometheus_rule_files,
+    target_table,
+    targets_down,
+    targets_pending,
+    with_self_scrape_login,
+)
 from plugins.filter.systemd import systemd_arguments
 from plugins.filter.variables import misspelt_variables
 
@@ -104,11 +112,15 @@ def test_what_is_down_comes_with_what_to_look_at() -> None:
     assert "Is the service running?" in sentence
 
 
+LOADED_AT = "2026-11-22T16:00:05Z"
+BEFORE = {"lastScrape": "2026-11-22T16:00:05.9Z"}
+NEVER = {"health": "unknown", "lastScrape": "0001-01-01T00:00:00Z"}
+NOTHING: dict[str, Any] = {"activeTargets": [], "droppedTargets": []}
 CONFIGURED = [{"job_name": "ingest", "static_configs": [{"targets": ["localhost:8000"], "labels": {"service": "a"}}]}]
 
 
 def discovered(job: str = "ingest", address: str = "localhost:8000", **labels: str) -> dict[str, Any]:
-    found = target("up", job) | {"scrapePool": job}
+    found = target("up", job) | {"scrapePool": job, "lastScrape": "2026-11-22T16:00:06.161963531Z"}
     return found | {"discoveredLabels": {"job": job, "__address__": address, "__scheme__": "http", **labels}}
 
 
@@ -120,17 +132,56 @@ def discovered(job: str = "ingest", address: str = "localhost:8000", **labels: s
         ([], [], ["ingest at localhost:8000 is to come"]),
         ([discovered(service="b")], [], ["ingest at localhost:8000 is to come"]),
         ([discovered(service="a"), discovered("gone")], [], ["gone is to go"]),
-        ([discovered(service="a") | {"health": "unknown"}], [], ["http://localhost/ingest is to be scraped"]),
+        ([discovered(service="a") | NEVER], [], ["http://localhost/ingest is to be scraped"]),
+        ([discovered(service="a") | {"health": "down"}], [], []),
+        ([discovered(service="a") | {"health": "down"} | BEFORE], [], ["http://localhost/ingest is to be scraped"]),
+        ([discovered(service="a") | BEFORE], [], []),
     ],
-    ids=["settled", "dropped by relabelling", "to come", "with other labels", "to go", "not scraped yet"],
+    ids=[
+        "settled",
+        "dropped by relabelling",
+        "to come",
+        "with other labels",
+        "to go",
+        "not scraped yet",
+        "down",
+        "down before",
+        "up before",
+    ],
 )
 def test_targets_are_pending_until_they_are_those_of_the_configuration(
     active: list[dict[str, Any]], dropped: list[dict[str, Any]], pending: list[str]
 ) -> None:
-    assert targets_pending({"activeTargets": active, "droppedTargets": dropped}, CONFIGURED) == pending
+    assert targets_pending({"activeTargets": active, "droppedTargets": dropped}, CONFIGURED, LOADED_AT) == pending
 
 
 def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:
-    assert (
-        targets_pending({"activeTargets": [], "droppedTargets": []}, [{"job_name": "ec2", "ec2_sd_configs": []}]) == []
-    )
+    assert targets_pending(NOTHING, [{"job_name": "ec2", "ec2_sd_configs": []}], LOADED_AT) == []
+
+
+def test_the_self_scrape_gets_the_login_and_no_other_job() -> None:
+    login = {"username": "admin", "password_file": "password"}
+    jobs = [{"job_name": "prometheus"}, {"job_name": "ingest"}]
+    assert with_self_scrape_login(jobs, login) == [
+        {"job_name": "prometheus", "basic_auth": login},
+        {"job_name": "ingest"},
+    ]
+
+
+def test_a_login_of_the_users_own_stays() -> None:
+    job = {"job_name": "prometheus", "authorization": {"credentials_file": "token"}}
+    assert with_self_scrape_login([job], {"username": "admin", "password_file": "password"}) == [job]
+
+
+@pytest.mark.parametrize("salt", ["A" * 22, "z" * 22, "abcdefghij0123456789XY", "9" * 30])
+def test_a_password_has_one_hash_for_one_salt_and_fits_it(salt: str) -> None:
+    hashed = bcrypt_hash("a good phrase", salt)
+    assert hashed == bcrypt_hash("a good phrase", salt)
+    assert bcrypt.checkpw(b"a good phrase", hashed.encode())
+    assert not bcrypt.checkpw(b"another phrase", hashed.encode())
+
+
+@pytest.mark.parametrize(("password", "salt"), [("x" * 73, "A" * 22), ("a good phrase", "short")])
+def test_what_bcrypt_would_cut_or_refuse_is_refused(password: str, salt: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"72 bytes|22 characters"):
+        bcrypt_hash(password, salt)

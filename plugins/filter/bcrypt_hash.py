@@ -1,0 +1,47 @@
+"""Hash a password for Prometheus' web configuration."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+try:
+    import bcrypt
+except ImportError:
+    bcrypt = None  # type: ignore[assignment]
+
+
+def bcrypt_hash(password: str, salt: str) -> str:
+    """Return the bcrypt hash of a password, the same one for the same salt.
+
+    :param password: 72 bytes at most, which is all that bcrypt looks at
+    :param salt: 22 random letters and digits, to be kept as long as the password: Ansible's own filter takes a new
+        salt in each run, and the node's file would change with it
+    :raises AnsibleFilterError: the password is too long, the salt is too short, or the package bcrypt is missing
+    """
+    if bcrypt is None:
+        raise AnsibleFilterError("The Python package bcrypt is missing: pip install --requirement requirements.txt")
+    if len(password.encode()) > 72:
+        raise AnsibleFilterError("A password of more than 72 bytes cannot be hashed with bcrypt: choose a shorter one.")
+    if len(salt) < 22:
+        raise AnsibleFilterError("The salt has fewer than 22 characters: remove its file, and a new one is made.")
+    # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
+    seed = base64.b64decode(salt[:22] + "==")
+    encoded = base64.b64encode(seed).rstrip(b"=").translate(_ALPHABET)
+    return bcrypt.hashpw(password.encode(), b"$2b$10$" + encoded).decode()
+
+
+_ALPHABET = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+)
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters of this file by name."""
+        return {"bcrypt_hash": bcrypt_hash}
