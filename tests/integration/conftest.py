@@ -21,6 +21,8 @@ VARIABLES = [
     "prometheus_port",
     "prometheus_global",
     "prometheus_scrape_configs",
+    "prometheus_username",
+    "prometheus_password",
     "prometheus_retention_time",
     "grafana_version",
     "grafana_checksums",
@@ -28,6 +30,7 @@ VARIABLES = [
     "grafana_port",
     "grafana_admin_user",
     "grafana_admin_password",
+    "grafana_secret_key",
     "grafana_datasources",
     "testbed_cache",
     "ansible_host",
@@ -38,20 +41,15 @@ VARIABLES = [
 
 
 @pytest.fixture(scope="session")
-def playbook(request: pytest.FixtureRequest) -> Playbook:
+def playbook(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Playbook:
     """Return a function that runs a playbook with the scenario's inventory."""
     inventory = request.config.getoption("--ansible-inventory")
+    variables = tmp_path_factory.mktemp("extra-vars") / "variables.json"
 
     def run(path: str, *options: str, **extra_vars: Any) -> subprocess.CompletedProcess[str]:
-        command = [
-            "ansible-playbook",
-            str(PROJECT / path),
-            "-i",
-            inventory,
-            "-e",
-            json.dumps(extra_vars),
-            *options,
-        ]
+        # A file, since Ansible repeats what its command line says.
+        variables.write_text(json.dumps(extra_vars))
+        command = ["ansible-playbook", str(PROJECT / path), "-i", inventory, "-e", f"@{variables}", *options]
         plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
         return subprocess.run(command, cwd=PROJECT, env=plain, text=True, capture_output=True, check=False)
 
@@ -98,8 +96,10 @@ def tunnel(variables: dict[str, Any]) -> Iterator[Callable[[int], str]]:
 
 @pytest.fixture(scope="session")
 def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
-    """Return Prometheus' API."""
-    return Api(tunnel(variables["prometheus_port"]))
+    """Return Prometheus' API, with its login."""
+    return Api(
+        tunnel(variables["prometheus_port"]), (variables["prometheus_username"], variables["prometheus_password"])
+    )
 
 
 @pytest.fixture(scope="session")

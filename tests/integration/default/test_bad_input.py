@@ -47,6 +47,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"grafana_dashboards_dirs": ["/nowhere/dashboards"]},
         ["grafana_dashboards_dirs", "/nowhere/dashboards"],
     ),
+    "no login on the network": (
+        {"prometheus_password": ""},
+        ["prometheus_password is empty", "prometheus_listen_address is 0.0.0.0", "prometheus_allow_unauthenticated"],
+    ),
     "a short password": ({"grafana_admin_password": "admin"}, ["grafana_admin_password", "12 characters"]),
 }  # fmt: skip
 

@@ -46,6 +46,7 @@ def test_the_loaded_configuration_is_the_inventorys(prometheus: Api, variables: 
         j["job_name"] for j in variables["prometheus_scrape_configs"]
     ]
     assert contains(loaded["scrape_configs"], variables["prometheus_scrape_configs"])
+    assert loaded["scrape_configs"][0]["basic_auth"]["username"] == variables["prometheus_username"]
 
 
 def test_the_cluster_id_is_an_external_label(prometheus: Api, host: Host) -> None:

@@ -26,7 +26,7 @@ def connect(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Connect:
 
     def apis() -> tuple[Api, Api]:
         login = (variables["grafana_admin_user"], variables["grafana_admin_password"])
-        return Api(tunnel(variables["prometheus_port"])), Api(tunnel(variables["grafana_port"]), login)
+        return new_prometheus(tunnel, variables), Api(tunnel(variables["grafana_port"]), login)
 
     return apis
 
@@ -34,7 +34,14 @@ def connect(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Connect:
 @pytest.fixture
 def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     """Return Prometheus' API through a tunnel of this test's own."""
-    return Api(tunnel(variables["prometheus_port"]))
+    return new_prometheus(tunnel, variables)
+
+
+def new_prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Prometheus' API through a new tunnel."""
+    return Api(
+        tunnel(variables["prometheus_port"]), (variables["prometheus_username"], variables["prometheus_password"])
+    )
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ sudo find /etc/prometheus /etc/grafana /etc/systemd/system -type f -exec sha256s
 """
 
 
-def job(name: str, port: int = 9090, **settings: Any) -> dict[str, Any]:
+def job(name: str, port: int = 8003, **settings: Any) -> dict[str, Any]:
     """Return a scrape job; the port of Prometheus itself makes it a target that is up."""
     return {"job_name": name, "static_configs": [{"targets": [f"localhost:{port}"]}], **settings}
 
@@ -86,7 +86,7 @@ def reachable(host: Host) -> bool:
 def answers(api: Api) -> bool:
     """Tell whether a service can be reached and is ready."""
     try:
-        return api("/-/ready" if api.login is None else "/api/health")[0] == 200
+        return api("/api/health")[0] == 200 or "Prometheus Server is Ready" in str(api("/-/ready")[1])
     except OSError:
         return False
 

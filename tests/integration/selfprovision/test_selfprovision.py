@@ -59,6 +59,13 @@ def _quick_tries(host: Host) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def prometheus(host: Host, tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Prometheus' API, with the login that the node made for itself."""
+    password = host.check_output(f"sudo cat {SECRETS}/prometheus_password")
+    return Api(tunnel(variables["prometheus_port"]), (variables["prometheus_username"], password))
+
+
+@pytest.fixture(scope="module")
 def grafana(host: Host, tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     """Return Grafana's API, with the password that the node made."""
     password = host.check_output(f"sudo cat {SECRETS}/grafana_admin_password")
@@ -109,6 +116,8 @@ def test_only_root_can_read_the_secrets(host: Host) -> None:
     assert sorted(found) == [
         "600 root f grafana_admin_password",
         "600 root f grafana_secret_key",
+        "600 root f prometheus_password",
+        "600 root f prometheus_password_salt",
         "700 root d secrets",
     ]
     # Variables and sources can hold secrets too.

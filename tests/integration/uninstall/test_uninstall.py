@@ -130,6 +130,7 @@ def test_installed_again_it_is_like_new(
 ) -> None:
     begin = float(host.check_output("date +%s"))
     install(playbook)
-    assert since < begin <= oldest_sample(prometheus)
-    # The old password: a new one was generated, with a new database.
-    assert grafana("/api/datasources/uid/mine")[0] == 401
+    # The old passwords: new ones were generated.
+    assert prometheus("/api/v1/targets")[0] == grafana("/api/datasources/uid/mine")[0] == 401
+    password = host.check_output("sudo sh -c 'cat /etc/prometheus/password-*'")
+    assert since < begin <= oldest_sample(prometheus.as_user(("admin", password)))
