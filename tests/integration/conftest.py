@@ -44,10 +44,10 @@ VARIABLES = [
 def playbook(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Playbook:
     """Return a function that runs a playbook with the scenario's inventory."""
     inventory = request.config.getoption("--ansible-inventory")
-    variables = tmp_path_factory.mktemp("extra-vars") / "variables.json"
 
     def run(path: str, *options: str, **extra_vars: Any) -> subprocess.CompletedProcess[str]:
         # A file, since Ansible repeats what its command line says.
+        variables = tmp_path_factory.mktemp("extra-vars") / "variables.json"
         variables.write_text(json.dumps(extra_vars))
         command = ["ansible-playbook", str(PROJECT / path), "-i", inventory, "-e", f"@{variables}", *options]
         plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
