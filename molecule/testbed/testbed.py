@@ -27,8 +27,10 @@ import archives  # noqa: E402
 
 PROJECT = TESTBED.parent.parent
 CACHE = PROJECT / ".cache" / "testbed"
-NETWORK = "emr-testbed"
-ARCHIVE_SERVER = "emr-archives"
+# Of this checkout alone: another one beside it serves archives of its own.
+CHECKOUT = hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]
+NETWORK = f"emr-testbed-{CHECKOUT}"
+ARCHIVE_SERVER = f"emr-archives-{CHECKOUT}"
 GENERATED_VARS = TESTBED / "group_vars" / "testbed" / "generated.yml"
 NODE_PACKAGES = (
     "ca-certificates,dbus,iproute2,openssh-server,procps,python3,python3-venv,python3-yaml,sudo,systemd,systemd-sysv"
@@ -170,7 +172,12 @@ def ensure_archives() -> str:
     ensure_engine()
     image = ensure_image()
     variables = archives.ensure(CACHE / "archives", image, say)
-    settings = {"testbed_cache": str(CACHE), "ansible_ssh_private_key_file": str(CACHE / "ssh_key"), **variables}
+    settings = {
+        "testbed_cache": str(CACHE),
+        "testbed_archive_server": ARCHIVE_SERVER,
+        "ansible_ssh_private_key_file": str(CACHE / "ssh_key"),
+        **variables,
+    }
     GENERATED_VARS.write_text(
         "---\n# Made by the test bed: its folder, its ssh key, and the archives with their checksums.\n"
         + yaml.safe_dump(settings, sort_keys=False)
@@ -180,17 +187,14 @@ def ensure_archives() -> str:
 
 def ensure_archive_server(image: str) -> None:
     """Serve the archives of this checkout to the nodes."""
-    folder = CACHE / "archives"
     if not succeeds("docker", "network", "inspect", NETWORK):
         run("docker", "network", "create", NETWORK)
-    state = "{{.State.Running}} {{(index .Mounts 0).Source}}"
     if succeeds("docker", "inspect", ARCHIVE_SERVER):
-        if run("docker", "inspect", f"--format={state}", ARCHIVE_SERVER) == f"true {folder}":
-            return
-        run("docker", "rm", "--force", ARCHIVE_SERVER)
+        run("docker", "start", ARCHIVE_SERVER)
+        return
     run(
         "docker", "run", "--detach", f"--name={ARCHIVE_SERVER}", f"--network={NETWORK}", "--network-alias=archives",
-        f"--volume={folder}:/srv:ro", image, "python3", "-m", "http.server", "--directory=/srv", "80",
+        f"--volume={CACHE / 'archives'}:/srv:ro", image, "python3", "-m", "http.server", "--directory=/srv", "80",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, UNITS, Api, Playbook, poll
+from tests.integration.node import PROJECT, UNITS, Api, Playbook, Start, poll
 
 VARIABLES = [
     "prometheus_version",
@@ -33,6 +33,7 @@ VARIABLES = [
     "grafana_secret_key",
     "grafana_datasources",
     "testbed_cache",
+    "testbed_archive_server",
     "ansible_host",
     "ansible_port",
     "ansible_user",
@@ -41,17 +42,31 @@ VARIABLES = [
 
 
 @pytest.fixture(scope="session")
-def playbook(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Playbook:
-    """Return a function that runs a playbook with the scenario's inventory."""
+def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Return a function that starts a playbook with the scenario's inventory; its output can be read while it runs."""
     inventory = request.config.getoption("--ansible-inventory")
 
-    def run(path: str, *options: str, **extra_vars: Any) -> subprocess.CompletedProcess[str]:
+    def run(path: str, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
         # A file, since Ansible repeats what its command line says.
         variables = tmp_path_factory.mktemp("extra-vars") / "variables.json"
         variables.write_text(json.dumps(extra_vars))
         command = ["ansible-playbook", str(PROJECT / path), "-i", inventory, "-e", f"@{variables}", *options]
-        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-        return subprocess.run(command, cwd=PROJECT, env=plain, text=True, capture_output=True, check=False)
+        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(
+            command, cwd=PROJECT, env=plain, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def playbook(start: Start) -> Playbook:
+    """Return a function that runs a playbook with the scenario's inventory."""
+
+    def run(path: str, *options: str, **extra_vars: Any) -> subprocess.CompletedProcess[str]:
+        started = start(path, *options, **extra_vars)
+        output = started.communicate()[0]
+        return subprocess.CompletedProcess(started.args, started.returncode, output)
 
     return run
 

@@ -18,6 +18,7 @@ from testinfra.host import Host
 PROJECT = Path(__file__).resolve().parents[2]
 UNITS = ("prometheus.service", "grafana-server.service")
 Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def poll(condition: Callable[[], Any], seconds: float) -> Any:
@@ -68,3 +69,16 @@ def unit_properties(host: Host, unit: str, *names: str) -> dict[str, str]:
     """Return some properties of a unit as systemd sees it now."""
     shown = host.check_output(f"systemctl show {unit} --property={','.join(names)}")
     return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a run said with its white space made even: Ansible breaks long lines."""
+    return " ".join(done.stdout.split())
+
+
+def refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
+    """Check that a run failed, and that it said all that is expected."""
+    said = words(done)
+    assert done.returncode != 0, said[-4000:]
+    missing = [text for text in expected if text not in said]
+    assert not missing, f"{missing} not in: {said[-4000:]}"

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
 from plugins.modules import node_check
+from tests.unit.documentation import documents_its_arguments
 
 EMR_FILES = {
     "instance.json": {"isMaster": True},
@@ -64,19 +64,7 @@ def info_dir(tmp_path: Path) -> Path:
 
 
 def test_the_documentation_lists_the_arguments() -> None:
-    def shape(options: dict[str, Any], nested: str) -> dict[str, Any]:
-        return {
-            name: (
-                option["type"],
-                option.get("default"),
-                option.get("required", False),
-                shape(option.get(nested, {}), nested),
-            )
-            for name, option in options.items()
-        }
-
-    documented = yaml.safe_load(node_check.DOCUMENTATION)["options"]
-    assert shape(documented, "suboptions") == shape(node_check.ARGUMENTS, "options")
+    assert documents_its_arguments(node_check)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from plugins.modules import systemd_unit
 from plugins.modules.systemd_unit import Service, UnitError
+from tests.unit.documentation import documents_its_arguments
 
 METRIC = "x_config_last_reload_success_timestamp_seconds"
 READY, METRICS = "http://localhost:1/ready", "http://localhost:1/metrics"
@@ -129,19 +129,7 @@ def failure(node: Node, **params: Any) -> str:
 
 
 def test_the_documentation_lists_the_arguments() -> None:
-    def shape(options: dict[str, Any], nested: str) -> dict[str, Any]:
-        return {
-            name: (
-                option["type"],
-                option.get("default"),
-                option.get("required", False),
-                shape(option.get(nested, {}), nested),
-            )
-            for name, option in options.items()
-        }
-
-    documented = yaml.safe_load(systemd_unit.DOCUMENTATION)["options"]
-    assert shape(documented, "suboptions") == shape(systemd_unit.ARGUMENTS, "options")
+    assert documents_its_arguments(systemd_unit)
 
 
 def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,9 @@ import pytest
 from testinfra.host import Host
 
 from tests.integration.faults.tools import FAULT_SERVER, State, all_up, changes
-from tests.integration.node import PROJECT, Api, Playbook, poll
+from tests.integration.node import Api, Playbook, poll
 
 Connect = Callable[[], "tuple[Api, Api]"]
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -64,22 +60,6 @@ def untouched(host: Host, prometheus: Api, jobs: set[str]) -> Iterator[None]:
     before = State.of(host, prometheus)
     yield
     assert State.of(host, prometheus) == before
-
-
-@pytest.fixture(scope="session")
-def start(request: pytest.FixtureRequest) -> Start:
-    """Return a function that starts a run of site.yml; its output can be read while it runs."""
-    inventory = request.config.getoption("--ansible-inventory")
-
-    def run(*options: str, **extra_vars: Any) -> subprocess.Popen[str]:
-        playbook = str(PROJECT / "site.yml")
-        command = ["ansible-playbook", playbook, "-i", inventory, "-e", json.dumps(extra_vars), *options]
-        plain = os.environ | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
-        return subprocess.Popen(
-            command, cwd=PROJECT, env=plain, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")

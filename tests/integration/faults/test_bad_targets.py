@@ -9,8 +9,8 @@ import pytest
 from testinfra.host import Host
 
 from tests.integration.faults import fault_server as server
-from tests.integration.faults.tools import all_up, changes, job, pids, words
-from tests.integration.node import Api, Playbook, poll, unit_properties
+from tests.integration.faults.tools import all_up, changes, job, pids
+from tests.integration.node import Api, Playbook, poll, unit_properties, words
 
 SECONDS = 8
 # Each path of the misbehaving service, and what Prometheus says about it.

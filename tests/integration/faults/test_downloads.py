@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import State, all_up, changes, refused
-from tests.integration.node import Api, Playbook, poll
+from tests.integration.faults.tools import State, all_up, changes
+from tests.integration.node import Api, Playbook, poll, refused
 
 VERSION = "9.9.9"
 RELEASES = "/mnt/prometheus/releases"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import changes, refused
-from tests.integration.node import Api, Playbook
+from tests.integration.faults.tools import changes
+from tests.integration.node import Api, Playbook, refused
 
 SMALL = "/mnt/small"
 RULES = {"groups": [{"name": "room", "rules": [{"record": "room:up:sum", "expr": "sum(up)"}]}]}

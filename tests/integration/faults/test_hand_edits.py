@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from testinfra.host import Host
 
-from tests.integration.faults.tools import State, all_up, changes, loaded, words
-from tests.integration.node import Api, Playbook, poll, unit_properties
+from tests.integration.faults.tools import State, all_up, changes, loaded
+from tests.integration.node import Api, Playbook, poll, unit_properties, words
 
 EDITS = {
     "/etc/prometheus/prometheus.yml": ("s/^- job_name: ingest-service/- job_name: edited-job/", "edited-job"),

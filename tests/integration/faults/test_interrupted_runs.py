@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.conftest import Connect, Start
+from tests.integration.faults.conftest import Connect
 from tests.integration.faults.tools import all_up, answers, changes, dashboard, job, nothing_is_due, reachable
-from tests.integration.node import Api, Playbook, poll
+from tests.integration.node import Api, Playbook, Start, poll
 
 NUMBERS = count(1)
 LIVE = "Check the configuration, the unit and the release together"
@@ -110,7 +110,7 @@ def test_the_next_run_does_the_rest(
     delay = random.uniform(0, 0.8)  # noqa: S311
     print(f"{fault.__name__} {delay:.2f} s after the start of '{point}'")
 
-    run = start(**change)
+    run = start("site.yml", **change)
     assert run.stdout
     assert any(line.startswith("TASK [") and point in line for line in run.stdout), "the run did not get there"
     time.sleep(delay)

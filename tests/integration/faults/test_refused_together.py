@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.faults.tools import job, refused
-from tests.integration.node import Playbook
+from tests.integration.faults.tools import job
+from tests.integration.node import Playbook, refused
 
 GOOD_RULES = "groups: [{name: good, rules: [{record: 'good:up:sum', expr: sum(up)}]}]"
 BAD_RULES = "groups: [{name: bad, rules: [{record: 'bad:up:sum', expr: 'sum(up'}]}]"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import all_up, changes, refused, words
-from tests.integration.node import UNITS, Api, Playbook, unit_properties
+from tests.integration.faults.tools import all_up, changes
+from tests.integration.node import UNITS, Api, Playbook, refused, unit_properties, words
 
 KILLS = 50
 # Kills the main process as soon as systemd has a new one, whatever that is doing at that moment.

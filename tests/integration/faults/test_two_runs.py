@@ -9,9 +9,8 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.faults.conftest import Start
 from tests.integration.faults.tools import job, loaded
-from tests.integration.node import Api, Playbook, poll
+from tests.integration.node import Api, Playbook, Start, poll
 
 
 @pytest.mark.usefixtures("healed")
@@ -28,7 +27,7 @@ def test_the_configuration_is_wholly_that_of_one_run(
             "prometheus_rules_dirs": [str(folder)],
             "prometheus_flags": [f"--query.max-concurrency={concurrency}"],
         }
-    runs = [start("--tags=prometheus", **change) for change in changes.values()]
+    runs = [start("site.yml", "--tags=prometheus", **change) for change in changes.values()]
     outputs = [run.communicate()[0] for run in runs]
     # One may find Prometheus restarting for the other, and says so.
     codes = [run.returncode for run in runs]

@@ -12,7 +12,7 @@ from typing import Any
 from testinfra.host import Host
 
 from tests.integration.faults import fault_server
-from tests.integration.node import UNITS, Api, Playbook, poll
+from tests.integration.node import UNITS, Api, Playbook, poll, words
 
 FAULT_SERVER = f"http://127.0.0.1:{fault_server.PORT}"
 # Content, mode and owner of every file that a run makes, and what the links say.
@@ -28,23 +28,10 @@ def job(name: str, port: int = 8003, **settings: Any) -> dict[str, Any]:
     return {"job_name": name, "static_configs": [{"targets": [f"localhost:{port}"]}], **settings}
 
 
-def words(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what a run said with its white space made even: Ansible breaks long lines."""
-    return " ".join((done.stdout + done.stderr).split())
-
-
 def changes(done: subprocess.CompletedProcess[str]) -> int:
     """Return how much a run that succeeded changed."""
     assert done.returncode == 0, words(done)[-4000:]
     return sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
-
-
-def refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
-    """Check that a run failed, and that it said all that is expected."""
-    said = words(done)
-    assert done.returncode != 0, said[-4000:]
-    missing = [text for text in expected if text not in said]
-    assert not missing, f"{missing} not in: {said[-4000:]}"
 
 
 def nothing_is_due(playbook: Playbook, **extra_vars: Any) -> bool:

@@ -1,0 +1,26 @@
+"""The documentation of a module, set against the arguments that it takes."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+
+def documents_its_arguments(module: ModuleType) -> bool:
+    """Tell whether DOCUMENTATION says of each argument what ARGUMENTS says."""
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+    return _shape(documented, "suboptions") == _shape(module.ARGUMENTS, "options")
+
+
+def _shape(options: dict[str, Any], nested: str) -> dict[str, Any]:
+    return {
+        name: (
+            option["type"],
+            option.get("default"),
+            option.get("required", False),
+            _shape(option.get(nested, {}), nested),
+        )
+        for name, option in options.items()
+    }
