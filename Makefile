@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SCENARIOS := faults default uninstall selfprovision upgrade
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint unit aws molecule dashboards lock
+.PHONY: help up down verify test lint unit aws molecule dashboards pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,7 +32,7 @@ lint: .venv/installed ## check the style of everything
 	@ansible-lint --strict
 	@ruff check . molecule/testbed/grafana_standin/bin/grafana
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
-	@mypy plugins dashboards molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy plugins dashboards pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 unit: .venv/installed ## run the unit tests
 	@$(TESTBED) archives
@@ -54,6 +54,9 @@ molecule-%: .venv/installed
 
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards
+
+pins: .venv/installed ## list newer releases; with SET=prometheus=3.13.4, pin one and its checksums
+	@python pins.py $(SET)
 
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 lock: .venv/installed ## pin the Python tools anew, with hashes
