@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
+LOCKED = (
+    "requirements.txt",
+    "requirements-aws.txt",
+    "contrib/emr/requirements.txt",
+    "molecule/testbed/demo/requirements.txt",
+    "tests/aws/collection.txt",
+)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -24,9 +33,15 @@ def test_a_package_has_one_version_everywhere(name: str) -> None:
     assert {key: other[key] for key in shared} == {key: tested[key] for key in shared}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-aws.txt", "contrib/emr/requirements.txt"])
-def test_every_pin_has_a_hash(name: str) -> None:
-    lines = (PROJECT / name).read_text().splitlines()
-    starts = [number for number, line in enumerate(lines) if line[:1].isalpha()]
-    assert starts
-    assert [lines[n] for n in starts if "--hash=sha256:" not in lines[n + 1]] == []
+@pytest.mark.parametrize("name", LOCKED)
+def test_every_requirement_has_one_version_and_a_hash(name: str) -> None:
+    text = re.sub(r"(?m)^ *#.*\n", "", (PROJECT / name).read_text()).replace("\\\n", "")
+    pinned = re.compile(r"[\w.-]+(\[[\w,-]+\])?==[\w.+]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+")
+    assert text.splitlines()
+    assert [line for line in text.splitlines() if not pinned.fullmatch(line)] == []
+
+
+def test_every_collection_has_one_version() -> None:
+    collections = yaml.safe_load((PROJECT / "requirements.yml").read_text())["collections"]
+    assert collections
+    assert [each for each in collections if not re.fullmatch(r"\d+\.\d+\.\d+", each["version"])] == []

@@ -18,6 +18,9 @@ def load(role: str, path: str) -> Any:
     return yaml.safe_load((ROLES / role / path).read_text())
 
 
+WITH_ARCHIVES = [role for role in WITH_SPECS if f"{role}_url" in load(role, "defaults/main.yml")]
+
+
 @pytest.mark.parametrize("role", WITH_SPECS)
 def test_specs_and_defaults_have_the_same_variables(role: str) -> None:
     defaults = load(role, "defaults/main.yml")
@@ -48,13 +51,22 @@ def test_every_default_has_a_comment(role: str) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("role", ["prometheus", "grafana"])
+@pytest.mark.parametrize("role", WITH_ARCHIVES)
+def test_the_archive_comes_over_https(role: str) -> None:
+    assert load(role, "defaults/main.yml")[f"{role}_url"].startswith("https://")
+
+
+@pytest.mark.parametrize("role", WITH_ARCHIVES)
 def test_the_release_to_run_is_pinned_for_both_architectures(role: str) -> None:
     defaults = load(role, "defaults/main.yml")
-    checksums = defaults[f"{role}_checksums"][defaults[f"{role}_version"]]
-    assert set(checksums) == {"amd64", "arm64"}
-    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
-    assert defaults[f"{role}_url"].startswith("https://")
+    assert defaults[f"{role}_checksums"][defaults[f"{role}_version"]].keys() == {"amd64", "arm64"}
+
+
+@pytest.mark.parametrize("role", WITH_ARCHIVES)
+def test_every_release_is_pinned_with_a_sha256(role: str) -> None:
+    for checksums in load(role, "defaults/main.yml")[f"{role}_checksums"].values():
+        assert {"amd64"} <= checksums.keys() <= {"amd64", "arm64"}
+        assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
 
 
 def test_the_jobs_are_the_guides() -> None:
