@@ -67,6 +67,15 @@ class Certificate:
         self.key_path = self.folder / f"{self.common_name}.key"
         self.key_path.write_bytes(self.key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
 
+    @property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path, self.key_path)
+        return context
+
     def client_context(self) -> ssl.SSLContext:
         """Return what trusts this certificate alone."""
         return ssl.create_default_context(cafile=self.path)
@@ -167,6 +176,9 @@ class Grafana:
         status, _, content = self.ask(*arguments, **options)
         return status, content
 
+    def health(self, uid: str) -> str:
+        return str(self.call(f"/api/datasources/uid/{uid}/health")[1]["message"])
+
     def titles(self) -> list[str]:
         return [found["title"] for found in self.call("/api/search?type=dash-db")[1]]
 
@@ -204,13 +216,23 @@ class FakePrometheus(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving_prometheus(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakePrometheus)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FakePrometheus)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving_prometheus() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -222,9 +244,11 @@ def source(name: str = "Prometheus", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": "prometheus", "url": "http://127.0.0.1:1", **more}
 
 
-def source_of(url: str) -> dict[str, Any]:
+def source_of(url: str, uid: str = "prom", certificate: str | None = None, **options: Any) -> dict[str, Any]:
     secret = {"basicAuthPassword": PROMETHEUS_PASSWORD.replace("$", "$$")}
-    return source(uid="prom", url=url, basicAuth=True, basicAuthUser="grafana", secureJsonData=secret)
+    secret |= {"tlsCACert": certificate} if certificate else {}
+    login = {"basicAuth": True, "basicAuthUser": "grafana", "secureJsonData": secret}
+    return source(uid, uid=uid, url=url, jsonData=options, **login)
 
 
 def board(title: str, uid: str, **more: Any) -> dict[str, Any]:
@@ -563,3 +587,67 @@ def test_content_security_policy_has_a_new_nonce_in_each_answer(grafana: Grafana
     (nonce,) = re.findall("'nonce-([^']{16,})'", first)
     assert second != first
     assert nonce not in second
+
+
+AUTHORITY = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+HEALTHY = "Successfully queried the Prometheus API."
+
+
+def test_data_source_trusts_a_pinned_certificate_under_its_name(grafana: Grafana) -> None:
+    asked: list[str | None] = []
+    authority = Certificate(grafana.root, "authority")
+    leaf = Certificate(grafana.root, "leaf", ("prometheus.test",), authority)
+    tls = leaf.server_context()
+    tls.sni_callback = lambda _, name, __: asked.append(name)
+    with serving_prometheus(tls) as port:
+        url = f"https://127.0.0.1:{port}"
+        pinned: dict[str, Any] = {"certificate": leaf.text, "tlsAuthWithCACert": True}
+        grafana.datasources(
+            source_of(url, "pinned", serverName="prometheus.test", **pinned),
+            source_of(url, "issued", authority.text, tlsAuthWithCACert=True, serverName="prometheus.test"),
+            source_of(url, "wrong", serverName="grafana.test", **pinned),
+            source_of(url, "address", **pinned),
+            source_of(url, "unverified", tlsSkipVerify=True),
+        )
+        with grafana.running():
+            assert grafana.health("pinned") == grafana.health("issued") == grafana.health("unverified") == HEALTHY
+            assert asked == ["prometheus.test", "prometheus.test", None]
+            assert "x509: Hostname mismatch, certificate is not valid for 'grafana.test'" in grafana.health("wrong")
+            assert "x509: IP address mismatch, certificate is not valid for '127.0.0.1'" in grafana.health("address")
+            described = grafana.call("/api/datasources/uid/pinned")[1]
+    assert described["secureJsonFields"] == {"basicAuthPassword": True, "tlsCACert": True}
+    assert "BEGIN CERTIFICATE" not in json.dumps(described)
+
+
+def test_data_source_refuses_an_unknown_certificate(grafana: Grafana) -> None:
+    leaf, other = (Certificate(grafana.root, name, ("localhost",)) for name in ("leaf", "other"))
+    with serving_prometheus(leaf.server_context()) as port:
+        url = f"https://localhost:{port}"
+        grafana.datasources(
+            source_of(url, "system"),
+            source_of(url, "other", other.text, tlsAuthWithCACert=True),
+            source_of(url, "ignored", leaf.text, serverName="localhost"),
+            source_of(url, "text", leaf.text, tlsAuthWithCACert="true"),
+            source_of(url, "broken", "not PEM", tlsAuthWithCACert=True),
+        )
+        with grafana.running():
+            ending = "There was an error returned querying the Prometheus API."
+            assert grafana.health("system") == f'Post "{url}/api/v1/query": {AUTHORITY} - {ending}'
+            assert all(AUTHORITY in grafana.health(uid) for uid in ("other", "ignored", "text"))
+            assert "failed to parse TLS CA PEM certificate" in grafana.health("broken")
+
+
+def test_data_source_without_a_certificate_trusts_the_systems_list_and_the_urls_name(grafana: Grafana) -> None:
+    leaf = Certificate(grafana.root, "leaf", ("localhost",))
+    with serving_prometheus(leaf.server_context()) as port:
+        grafana.datasources(source_of(f"https://localhost:{port}", serverName="ignored.test"))
+        with grafana.running(SSL_CERT_FILE=str(leaf.path)):
+            assert grafana.health("prom") == HEALTHY
+
+
+def test_data_source_takes_no_common_name_for_a_host_name(grafana: Grafana) -> None:
+    leaf = Certificate(grafana.root, "localhost")
+    with serving_prometheus(leaf.server_context()) as port:
+        grafana.datasources(source_of(f"https://localhost:{port}", "prom", leaf.text, tlsAuthWithCACert=True))
+        with grafana.running():
+            assert "certificate is not valid for 'localhost'" in grafana.health("prom")
