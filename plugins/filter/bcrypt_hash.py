@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -12,6 +13,8 @@ try:
 except ImportError:
     bcrypt = None  # type: ignore[assignment]
 
+SALT = re.compile("[A-Za-z0-9]{22}")
+
 
 def bcrypt_hash(password: str, salt: str) -> str:
     """Return the bcrypt hash of a password, the same one for the same salt.
@@ -19,14 +22,17 @@ def bcrypt_hash(password: str, salt: str) -> str:
     :param password: 72 bytes at most, which is all that bcrypt looks at
     :param salt: 22 random letters and digits, to be kept as long as the password: Ansible's own filter takes a new
         salt in each run, and the node's file would change with it
-    :raises AnsibleFilterError: the password is too long, the salt is too short, or the package bcrypt is missing
+    :raises AnsibleFilterError: the password is too long, the salt is none, or the package bcrypt is missing
     """
     if bcrypt is None:
         raise AnsibleFilterError("The Python package bcrypt is missing: pip install --requirement requirements.txt")
     if len(password.encode()) > 72:
-        raise AnsibleFilterError("A password of more than 72 bytes cannot be hashed with bcrypt: choose a shorter one.")
-    if len(salt) < 22:
-        raise AnsibleFilterError("The salt has fewer than 22 characters: remove its file, and a new one is made.")
+        raise AnsibleFilterError("prometheus_password has more than 72 bytes, and bcrypt takes no more: shorten it.")
+    if not SALT.match(salt):
+        raise AnsibleFilterError(
+            "prometheus_password_salt does not begin with 22 characters of A-Z, a-z and 0-9: remove its file, and a "
+            "new one is made."
+        )
     # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
     seed = base64.b64decode(salt[:22] + "==")
     encoded = base64.b64encode(seed).rstrip(b"=").translate(_ALPHABET)

@@ -12,6 +12,8 @@ Json = dict[str, Any]
 
 UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PLACEHOLDER = re.compile(r"\$\{([^}:]+)\}")
+TITLE_LIMIT = 5000
+EXPORT = "Export the dashboard as JSON in the classic model"
 EXPORT_ONLY = ("__inputs", "__requires", "__elements")
 # An export lists Grafana's own expressions as if they were a data source; no one provisions them.
 EXPRESSIONS = "__expr__"
@@ -35,13 +37,18 @@ def grafana_dashboards(dirs: Sequence[str], datasources: Sequence[Mapping[str, A
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
     seen: dict[tuple[str, str], Path] = {}
     for path in _json_files(dirs):
-        text, dashboard = _read(path)
-        identity = {"file name": path.name, "uid": dashboard["uid"], "title": dashboard["title"].strip()}
+        try:
+            text, dashboard = _read(path)
+            resolved = _resolve(path, dashboard, datasources)
+        except RecursionError:
+            _refuse(path, "is nested too deeply for a dashboard", EXPORT)
+        if not path.name.isprintable():
+            _refuse(path, "has unprintable characters in its name", "Rename it")
+        identity = {"file name": path.name, "uid": resolved["uid"], "title": resolved["title"].strip()}
         for what, value in identity.items():
             first = seen.setdefault((what, value), path)
             if first is not path:
                 _refuse(path, f"has the same {what} as {first}: {value!r}", "Change it in one of the two")
-        resolved = _resolve(path, dashboard, datasources)
         texts[path.name] = text if resolved == dashboard else _dump(resolved)
     return texts
 
@@ -76,6 +83,8 @@ def _read(path: Path) -> tuple[str, Json]:
         # Not read_text: it would change the line ends, and with them the file's checksum.
         text = path.read_bytes().decode()
         dashboard = json.loads(text)
+        # Python reads more than JSON has: NaN, numbers without end, halves of characters.
+        json.dumps(dashboard, allow_nan=False, ensure_ascii=False).encode()
     except OSError as error:
         _refuse(path, f"cannot be read: {error.strerror}", "Make it readable or remove it")
     except UnicodeDecodeError as error:
@@ -86,22 +95,25 @@ def _read(path: Path) -> tuple[str, Json]:
             f"is not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}",
             "Correct it there, or export the dashboard again",
         )
+    except ValueError as error:
+        _refuse(path, f"holds a number or a character that cannot be: {error}", "Correct it")
     _check(path, dashboard)
     return text, dashboard
 
 
 def _check(path: Path, dashboard: Any) -> None:
-    export = "Export the dashboard as JSON in the classic model"
     if not isinstance(dashboard, dict):
-        _refuse(path, "is not a dashboard: it holds no JSON object", export)
+        _refuse(path, "is not a dashboard: it holds no JSON object", EXPORT)
     if "elements" in dashboard or {"apiVersion", "spec"} <= dashboard.keys():
-        _refuse(path, "is in the v2 (resource) format, which file provisioning refuses", export)
+        _refuse(path, "is in the v2 (resource) format, which file provisioning refuses", EXPORT)
     if isinstance(dashboard.get("dashboard"), dict):
         _refuse(path, "is an answer of Grafana's API", 'Keep only the value of its key "dashboard"')
     if not isinstance(dashboard.get("title"), str) or not dashboard["title"].strip():
-        _refuse(path, "is not a dashboard: it has no title", f'Give it a "title". {export}')
+        _refuse(path, "is not a dashboard: it has no title", f'Give it a "title". {EXPORT}')
+    if len(dashboard["title"].encode()) > TITLE_LIMIT:
+        _refuse(path, f"has a title of more than {TITLE_LIMIT} bytes, which Grafana refuses", "Shorten it")
     if not any(isinstance(dashboard.get(key), list) for key in ("panels", "rows")):
-        _refuse(path, "is not a dashboard: it has no list of panels", export)
+        _refuse(path, "is not a dashboard: it has no list of panels", EXPORT)
     if dashboard.get("__elements"):
         _refuse(path, "holds library panels, which cannot be provisioned", "Unlink them and export it again")
     uid = dashboard.get("uid")
@@ -129,8 +141,13 @@ def _resolve(path: Path, dashboard: Json, datasources: Sequence[Mapping[str, Any
     if "id" in model:
         model["id"] = None
     resolved: Json = _substitute(model, values)
+    # Once more: a constant may stand in the title.
+    _check(path, resolved)
 
-    variables = {variable.get("name") for variable in (resolved.get("templating") or {}).get("list") or ()}
+    try:
+        variables = {variable.get("name") for variable in (resolved.get("templating") or {}).get("list") or ()}
+    except (AttributeError, TypeError):
+        _refuse(path, "has a templating that is no list of variables", EXPORT)
     for name in PLACEHOLDER.findall(_dump(resolved)):
         if name.startswith("DS_") and name not in variables:
             _refuse(
@@ -179,7 +196,8 @@ def _dump(dashboard: Json) -> str:
 
 
 def _refuse(path: Path, problem: str, remedy: str) -> NoReturn:
-    raise AnsibleFilterError(f"grafana_dashboards_dirs: {path} {problem}. {remedy}.")
+    shown = str(path) if str(path).isprintable() else ascii(str(path))
+    raise AnsibleFilterError(f"grafana_dashboards_dirs: {shown} {problem}. {remedy}.")
 
 
 class FilterModule:

@@ -9,6 +9,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# How many characters of a name or an error a table can take.
+SHOWN = 300
+
 
 def with_self_scrape_login(
     scrape_configs: Iterable[Mapping[str, Any]], basic_auth: Mapping[str, str]
@@ -31,7 +34,7 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
 
     :param dirs: folders on the controller; their ``*.yml`` and ``*.yaml`` files are taken
     :returns: path below the configuration's folder (``rules/<name>``) -> text
-    :raises AnsibleFilterError: a folder is missing, or two files have the same name
+    :raises AnsibleFilterError: a folder is missing, two files have the same name, or one cannot be read as text
     """
     found: dict[str, Path] = {}
     for directory in map(Path, dirs):
@@ -45,7 +48,19 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
                     f"prometheus_rules_dirs: {path} and {found[path.name]} have the same name: rename one."
                 )
             found[path.name] = path
-    return {f"rules/{name}": path.read_text("utf-8") for name, path in found.items()}
+    return {f"rules/{name}": _rule_text(path) for name, path in found.items()}
+
+
+def _rule_text(path: Path) -> str:
+    if not path.name.isprintable():
+        raise AnsibleFilterError(f"prometheus_rules_dirs: {str(path)!r} has an unprintable name: rename the file.")
+    try:
+        # Not read_text: it would change the line ends.
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnsibleFilterError(
+            f"prometheus_rules_dirs: {path} cannot be read ({error}): make it a readable file in UTF-8, or remove it."
+        ) from error
 
 
 def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str) -> list[str]:
@@ -88,7 +103,9 @@ def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
 
     :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
     """
-    rows = sorted((t["health"].upper(), t["labels"]["job"], t["scrapeUrl"], t["lastError"]) for t in targets)
+    rows = sorted(
+        (t["health"].upper(), *map(_shown, (t["scrapePool"], t["scrapeUrl"], t["lastError"]))) for t in targets
+    )
     width = max((len(job) for _, job, _, _ in rows), default=0)
     return [
         f"{health:7} {job:{width}} {url}" + (f"  {error or 'not scraped yet'}" if health != "UP" else "")
@@ -102,11 +119,18 @@ def targets_down(targets: Iterable[Mapping[str, Any]]) -> list[str]:
     :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
     """
     return [
-        f"{t['labels']['job']} is {t['health'].upper()} at {t['scrapeUrl']} ({t['lastError'] or 'not scraped yet'}). "
+        f"{_shown(t['scrapePool'])} is {t['health'].upper()} at {_shown(t['scrapeUrl'])} "
+        f"({_shown(t['lastError']) or 'not scraped yet'}). "
         "Is the service running? Is its port in prometheus_scrape_configs right?"
         for t in targets
         if t["health"] != "up"
     ]
+
+
+def _shown(text: str) -> str:
+    """Return a text so that who chose it, such as a scraped service, cannot write to the user's terminal at will."""
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:SHOWN])
+    return plain + "…" * (len(text) > SHOWN)
 
 
 class FilterModule:

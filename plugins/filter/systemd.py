@@ -14,13 +14,15 @@ def systemd_arguments(arguments: Iterable[Any]) -> str:
     Quotes, specifiers (``%``) and variables (``$``) reach the program as they are
     (systemd.service(5), "Command lines").
 
-    :param arguments: the arguments, each a string or number without a line break
-    :raises AnsibleFilterError: an argument holds a line break
+    :param arguments: the arguments, each a string or number of printable characters
+    :raises AnsibleFilterError: an argument holds another one, such as a line break; systemd would ignore the line
     """
     quoted = []
     for argument in map(str, arguments):
-        if "\n" in argument or "\r" in argument:
-            raise AnsibleFilterError(f"The argument {argument!r} holds a line break: write it on one line.")
+        if not argument.isprintable():
+            raise AnsibleFilterError(
+                f"The argument {argument!r} holds a line break or another unprintable character: remove it."
+            )
         escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
         quoted.append(f'"{escaped}"')
     return " \\\n    ".join(quoted)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +74,26 @@ options:
       unless:
         description: A path. If it exists, the space has been used already and nothing more is needed.
         type: path
+  folders:
+    description:
+      - Folders that root makes. One that lies below a folder of a service's user is a problem, since that user
+        could put a link to anything in its place.
+      - So is a folder for such a user that holds what belongs to another one.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The folder. It does not have to exist yet.
+        type: path
+        required: true
+      owner:
+        description: The user of a service that the folder is for. It does not have to exist yet.
+        type: str
+      variable:
+        description: The variable to change for another place.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -93,6 +115,9 @@ EXAMPLES = r"""
         megabytes: 1500
         variable: grafana_dir
         unless: /mnt/grafana/13.0.1
+    folders:
+      - {path: /mnt/prometheus/releases, variable: prometheus_root}
+      - {path: /mnt/prometheus/data, owner: prometheus, variable: prometheus_data_dir}
 """
 
 RETURN = r"""
@@ -147,6 +172,16 @@ ARGUMENTS: dict[str, Any] = {
             "megabytes": {"type": "int", "required": True},
             "variable": {"type": "str", "required": True},
             "unless": {"type": "path"},
+        },
+    },
+    "folders": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "owner": {"type": "str"},
+            "variable": {"type": "str", "required": True},
         },
     },
 }
@@ -351,7 +386,8 @@ def _port_problem(entry: dict[str, Any], owner: Process | None) -> str:
     if owner is None:
         who = "a process that cannot be seen (of another container, or of another user)"
     else:
-        who = f"{owner.name} (pid {owner.pid}{', ' + owner.unit if owner.unit else ''})"
+        # Any user can name a process so that its name would write to the terminal.
+        who = ascii(f"{owner.name} (pid {owner.pid}{', ' + owner.unit if owner.unit else ''})")[1:-1]
     hint = ""
     if entry["port"] == 9090 and owner and "ThriftServer" in owner.command:
         hint = " HBase's thrift server takes 9090 on every cluster with HBase."
@@ -403,6 +439,37 @@ def space_problems(space: list[dict[str, Any]]) -> list[str]:
     return problems
 
 
+def folder_problems(folders: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each folder in whose place a service could put a link, or that belongs to another user.
+
+    `folders` is the module's option.
+    """
+    users = {}
+    for entry in folders:
+        with suppress(KeyError, TypeError):
+            users[pwd.getpwnam(entry["owner"]).pw_uid] = entry["owner"]
+    owners = {os.path.realpath(entry["path"]): entry["owner"] for entry in folders}
+    problems = []
+    for entry in folders:
+        real = Path(os.path.realpath(entry["path"]))
+        for place in (*real.parents, *Path(entry["path"]).parents):
+            owner = owners.get(str(place)) or (users.get(place.lstat().st_uid) if os.path.lexists(place) else None)
+            if owner:
+                problems.append(
+                    f"{entry['path']} lies in {place}, where {owner} can put links to anything: set "
+                    f"{entry['variable']} to a folder outside."
+                )
+                break
+        if entry["owner"] and real.is_dir() and users.get(real.stat().st_uid) != entry["owner"]:
+            found = sorted({path.name for path in real.iterdir()} - {"lost+found"})
+            if found:
+                problems.append(
+                    f"{entry['path']} does not belong to {entry['owner']} and holds {found[0]!r}: set "
+                    f"{entry['variable']} to a folder of its own, or give it to that user with chown -R."
+                )
+    return problems
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
@@ -422,6 +489,7 @@ def main() -> None:
         *problems,
         *port_problems(Path("/proc"), params["ports"]),
         *space_problems(params["space"]),
+        *folder_problems(params["folders"]),
     ]
     name = release.get("PRETTY_NAME", "")
     if problems:

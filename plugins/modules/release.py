@@ -16,6 +16,7 @@ import re
 import shutil
 import ssl
 import stat
+import string
 import sys
 import tarfile
 import tempfile
@@ -55,13 +56,16 @@ options:
     required: true
   url:
     description:
-      - Where the archive is. C(http://), C(https://) or C(file://).
+      - Where the archive is. C(http://), C(https://) or C(file://). A redirect from C(https://) leads to
+        C(https://), or is refused.
       - C(file://) is a file on the node with O(fetch=node) and on the controller with O(fetch=controller).
-      - Credentials and query strings are used, but never shown nor stored.
+      - Credentials and query strings are used, but never shown nor stored, nor sent to the host of a redirect.
     type: str
     required: true
   sha256:
-    description: SHA-256 of the archive, 64 hexadecimal digits. It is verified on the node before unpacking.
+    description:
+      - SHA-256 of the archive, 64 hexadecimal digits. It is verified on the node before unpacking, and once more of
+        the bytes that were unpacked, before they go live.
     type: str
     required: true
   root:
@@ -189,6 +193,7 @@ STAGING = ".staging-"
 DOWNLOAD = ".download-"
 
 _BLOCK = 1 << 20
+_REDIRECTS = 10
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -232,8 +237,15 @@ def parse(options: dict[str, Any]) -> Release:
     release = Release(**{**options, "sha256": options["sha256"].lower()})
     try:
         url = urllib.parse.urlsplit(release.url)
-    except ValueError as error:
-        raise ReleaseError(f"url is {release.url!r}, which is no URL: {error}. Correct it.") from error
+        sound = re.fullmatch("[!-~]+", release.url) and url.netloc.count("@") <= 1 and (url.port or True)
+    except ValueError:
+        sound = False
+    if not sound:
+        # Where the login ends is as unclear as where the host begins.
+        raise ReleaseError(
+            "url is no URL, and not shown, for it may hold a password. In its login and path, write spaces and the "
+            "characters @ : / ? # [ ] % as %40 and the like, and likewise all that is not ASCII."
+        )
     if not release.current:
         release = release._replace(current=os.path.join(release.root, "current"))
     rules = (
@@ -320,6 +332,10 @@ def _write(fd: int, data: memoryview) -> None:
         data = data[os.write(fd, data) :]
 
 
+class _DowngradeError(OSError):
+    """A redirect that leads away from https, where the answer could be read or changed by others."""
+
+
 def download(release: Release, part: str, remedy: str, sleep: Callable[[float], None] = time.sleep) -> None:
     """Download the archive of release to the file part and verify its checksum.
 
@@ -337,14 +353,18 @@ def download(release: Release, part: str, remedy: str, sleep: Callable[[float], 
         except urllib.error.HTTPError as error:
             answered = True
             final = error.code < 500 and error.code not in (408, 416, 429)
-            reason = f"the server says {error.code} {error.reason}"
+            # Not in the server's own words: it could write to the user's terminal.
+            reason = f"the server says {error.code} {http.client.responses.get(error.code, '')}".rstrip()
             if error.code == 416 and os.path.exists(part):
                 os.unlink(part)
-        except (OSError, http.client.HTTPException, urls.ConnectionError) as error:
+        except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as error:
             cause = getattr(error, "reason", error)
+            if isinstance(cause, ValueError) and not isinstance(cause, OSError):
+                # Its own words can hold the address, and with it a login.
+                cause = "the server redirects to what is no URL"
             answered |= os.path.exists(part)
             # A host that cannot be reached is mostly a firewall, which no patience opens.
-            final = isinstance(cause, ssl.SSLCertVerificationError) or (attempt > 1 and not answered)
+            final = isinstance(cause, (ssl.SSLCertVerificationError, _DowngradeError)) or (attempt > 1 and not answered)
             reason = str(cause) or type(cause).__name__
         if final or attempt == 5:
             raise ReleaseError(f"Downloading {shown(release.url)} failed: {reason}. {remedy}")
@@ -355,10 +375,30 @@ def download(release: Release, part: str, remedy: str, sleep: Callable[[float], 
         raise mismatch(release, got)
 
 
+def _open(url: str, headers: dict[str, str], timeout: int) -> Any:
+    for _ in range(_REDIRECTS):
+        try:
+            return urls.open_url(url, headers=headers, timeout=timeout, decompress=False, follow_redirects="none")
+        except urllib.error.HTTPError as error:
+            if error.code not in (301, 302, 303, 307, 308) or not error.headers["Location"]:
+                raise
+            url = _redirected(url, error.headers["Location"])
+    raise OSError(f"more than {_REDIRECTS} redirects")
+
+
+def _redirected(url: str, location: str) -> str:
+    # What cannot stand in a URL is quoted, as browsers do.
+    quoted = urllib.parse.quote(location, safe=string.punctuation, encoding="iso-8859-1")
+    source, target = (urllib.parse.urlsplit(each) for each in (url, urllib.parse.urljoin(url, quoted)))
+    if target.scheme not in ("https", source.scheme):
+        raise _DowngradeError(f"the server redirects to {shown(target.geturl())}, which is not https")
+    login, _, host = source.netloc.rpartition("@")
+    return target._replace(netloc=source.netloc).geturl() if login and target.netloc == host else target.geturl()
+
+
 def _receive(url: str, part: str, timeout: int) -> None:
     have = os.path.getsize(part) if os.path.exists(part) else 0
-    headers = {"Range": f"bytes={have}-"} if have else None
-    response = urls.open_url(url, headers=headers, timeout=timeout, decompress=False)
+    response = _open(url, {"Range": f"bytes={have}-"} if have else {}, timeout)
     length: int | None = None
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -398,7 +438,20 @@ def mismatch(release: Release, got: str) -> ReleaseError:
     )
 
 
-def _gunzip(file: BinaryIO) -> Iterator[bytes]:
+class _Hashed:
+    """A file, and the SHA-256 of what was read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.sha256.update(data)
+        return data
+
+
+def _gunzip(file: _Hashed) -> Iterator[bytes]:
     data = file.read(_BLOCK)
     while data:
         member = zlib.decompressobj(wbits=31)
@@ -418,7 +471,7 @@ class _Stream:
     It is decompressed one block ahead in a thread: zlib gives up the GIL, so both cores of a small node work.
     """
 
-    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, file: _Hashed, pool: ThreadPoolExecutor) -> None:
         self._blocks = _gunzip(file)
         self._pool = pool
         self._ahead = pool.submit(next, self._blocks, b"")
@@ -427,6 +480,8 @@ class _Stream:
         self.last_read = b""
 
     def pieces(self, size: int) -> Iterator[memoryview]:
+        if size < 0:
+            raise EOFError("a member has an impossible size")
         while size:
             if not self._block:
                 self._block = memoryview(self._ahead.result())
@@ -439,6 +494,8 @@ class _Stream:
             yield piece
 
     def read(self, size: int) -> bytes:
+        if size > _BLOCK:
+            raise EOFError("a header has an impossible size")
         self.last_read = b"".join(self.pieces(size))
         return self.last_read
 
@@ -446,8 +503,6 @@ class _Stream:
         return self._position
 
     def seek(self, position: int) -> None:
-        if position < self._position:
-            raise EOFError("a member has an impossible size")
         for _ in self.pieces(position - self._position):
             pass
 
@@ -523,8 +578,10 @@ def _inside(name: str) -> str:
     return "/".join(parts[1:])
 
 
-def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> None:
-    """Unpack a .tar.gz into an empty directory, without its top folder; nothing is ever written outside.
+def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> str:
+    """Unpack a .tar.gz into an empty directory, without its top folder, and return the SHA-256 of what was read.
+
+    Nothing is ever written outside.
 
     archive and into are paths (str), exclude shell patterns (str) over the path without the top folder. The
     caller sets a umask of 022. Raises ReleaseError for an archive that is damaged or hostile, else OSError.
@@ -534,7 +591,8 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> None:
     tree = _Tree(into)
     # A bare ValueError comes from tarfile for numbers, and from os for names, that cannot be.
     damage = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError)
-    with open(archive, "rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
+    with open(archive, "rb", buffering=0) as raw, ThreadPoolExecutor(1) as pool:
+        file = _Hashed(raw)
         stream = _Stream(file, pool)
         member: tarfile.TarInfo | None = None
         try:
@@ -551,6 +609,8 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> None:
                 raise EOFError("it ends early, or is damaged")
             # To gzip's own checksum, which lies behind the last member.
             stream.seek(sys.maxsize)
+            while file.read(_BLOCK):
+                pass
             tree.check_links()
         except damage as error:
             raise ReleaseError(
@@ -561,6 +621,7 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> None:
             raise ReleaseError(
                 f"The archive {archive} is refused{at}: {error}. Use upstream's archive, or exclude the path."
             ) from error
+    return file.sha256.hexdigest()
 
 
 def _place(tree: _Tree, path: str, member: tarfile.TarInfo, stream: _Stream) -> None:
@@ -676,7 +737,9 @@ def _build(release: Release, archive: str, staging: str) -> None:
     os.chown(staging, os.geteuid(), os.getegid())
     os.chmod(staging, 0o755)  # noqa: S103 - services read it under their own users
     try:
-        unpack(archive, staging, release.exclude)
+        # Whoever may write the file could have changed it since it was verified.
+        if (got := unpack(archive, staging, release.exclude)) != release.sha256:
+            raise mismatch(release, got)
         marker = {
             "name": release.name,
             "version": release.version,
@@ -744,7 +807,8 @@ def _install(release: Release) -> list[str]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    # Ansible writes all arguments into the node's journal, and the URL may hold a login or a signature.
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
     try:
         release = parse(module.params)
         removed: list[str] = []

@@ -278,6 +278,11 @@ def gauge(page: str, metric: str) -> float | None:
     return float(match.group(1)) if match else None
 
 
+def printable(line: str) -> str:
+    """Return a line of a service so that it cannot write to the user's terminal at will."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
 def poll(probe: Callable[[], str], timeout: float) -> str:
     """Call `probe` until it returns an empty string or `timeout` seconds are over; return its last word."""
     deadline = time.monotonic() + timeout
@@ -558,7 +563,7 @@ class Service:
         since = f"@{int(self.since)}"
         # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
         command = ["journalctl", "-u", self.name, "-n", "20", "-r", "-o", "cat", "--no-pager", "--quiet"]
-        lines = [f"  {line}" for line in self.run([*command, "--since", since])[1].splitlines()[::-1]]
+        lines = [f"  {printable(line)}" for line in self.run([*command, "--since", since])[1].splitlines()[::-1]]
         return "\n".join(
             [
                 f"{self.name} {error}.",

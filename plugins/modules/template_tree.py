@@ -580,6 +580,7 @@ def compare_links(wanted: Mapping[str, str], old: Mapping[str, str], files: Cont
             plan.diff.append(diff_entry(path, f"-> {live}\n" if live else "", f"-> {target}\n"))
     for path in sorted(set(old) - set(wanted)):
         if path not in files:
+            check_absolute(path, "the manifest")
             plan.stale_links.append(path)
             if os.path.islink(path):
                 plan.diff.append(diff_entry(path, f"-> {os.readlink(path)}\n", ""))

@@ -1,12 +1,15 @@
 """The dashboard filters: what they pass, what they resolve, and what they refuse with a remedy."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plugins.filter import dashboards as plugin
 from plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
@@ -146,6 +149,19 @@ def test_variable_that_is_named_like_a_placeholder_stays(tmp_path: Path) -> None
         ({"apiVersion": "dashboard.grafana.app/v2", "spec": {"title": "A"}}, "v2", "classic model"),
         ({"title": "A", "elements": {}, "layout": {}}, "v2", "classic model"),
         ({"dashboard": PLAIN, "meta": {}}, "Grafana's API", 'value of its key "dashboard"'),
+        ({**PLAIN, "title": "ñ" * 2501}, "a title of more than 5000 bytes, which Grafana refuses", "Shorten it"),
+        ({**PLAIN, "x": float("nan")}, "holds a number or a character that cannot be", "Correct it"),
+        ('{"uid": "a", "title": "A", "panels": [], "x": 1e999}', "holds a number", "Correct it"),
+        ('{"uid": "a", "title": "A", "panels": [], "x": ' + "9" * 5000 + "}", "holds a number", "Correct it"),
+        ({**PLAIN, "x": "\ud800"}, "holds a number or a character that cannot be", "Correct it"),
+        ('{"uid": "a", "title": "A", "panels": ' + "[" * 50_000, "is nested too deeply", "classic model"),
+        ({**PLAIN, "templating": ["x"]}, "a templating that is no list of variables", "classic model"),
+        ({**PLAIN, "templating": {"list": ["x"]}}, "a templating that is no list of variables", "classic model"),
+        (
+            {**PLAIN, "title": "${VAR_X}", "__inputs": [{"name": "VAR_X", "type": "constant", "value": " "}]},
+            "it has no title",
+            'Give it a "title"',
+        ),
         ({**PLAIN, "__elements": {"x": {"model": {}}}}, "library panels", "Unlink them"),
         ({**PLAIN, "uid": None}, "has no uid", 'Set "uid": "a" in it'),
         ({**PLAIN, "uid": "x" * 41}, f"the uid '{'x' * 41}', not 1 to 40", 'Set "uid": "a" in it'),
@@ -232,6 +248,71 @@ def test_what_two_dashboards_may_not_share_is_refused(tmp_path: Path, name: str,
     assert refusal(first.parent, second.parent) == (
         f"grafana_dashboards_dirs: {second} has the same {what.format(first=first)}. Change it in one of the two."
     )
+
+
+def test_titles_are_compared_with_their_constants_in_place(tmp_path: Path) -> None:
+    constant = {"name": "VAR_X", "type": "constant", "value": "A"}
+    write(tmp_path, PLAIN)
+    write(tmp_path, {**PLAIN, "uid": "b", "title": "${VAR_X}", "__inputs": [constant]}, "b.json")
+    assert "has the same title as" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\u202ea", "a\x1b[2Jb", "a\udcffb"])
+def test_a_file_name_that_could_not_be_shown_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path, PLAIN, f"{name}.json")
+    message = refusal(tmp_path)
+    assert message.startswith(f"grafana_dashboards_dirs: {ascii(str(tmp_path))[:-1]}/")
+    assert message.endswith(" has unprintable characters in its name. Rename it.")
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("name", ["a..", "$(id)", "{{ 7*7 }}", "' \"`; &", "a\\..\\b", "שלום", "-rf", "n" * 240])
+def test_any_other_file_name_stays_as_it_is(tmp_path: Path, name: str) -> None:
+    write(tmp_path, PLAIN, f"{name}.json")
+    assert list(grafana_dashboards([str(tmp_path)], [])) == [f"{name}.json"]
+
+
+TEXT = st.text(max_size=20) | st.sampled_from(
+    ["{{ 7*7 }}", "{% raw %}", "${DS_A}", "${DS_B}", "${VAR}", "$(id)", "\u202eא", "a\nb", "\x1b[2J", " ", "uid"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT | st.sampled_from([0.5, float("nan"), float("inf"), "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = ["id", "uid", "title", "panels", "rows", "templating", "dashboard", "elements", "spec", "__inputs", "__elements"]
+INPUT = st.fixed_dictionaries(
+    {"name": st.sampled_from(["DS_A", "VAR"]), "type": st.sampled_from(["datasource", "constant"])},
+    optional={"pluginId": st.just("prometheus") | VALUES, "value": VALUES},
+)
+# Right in most parts, so that no wrong one is hidden behind another.
+DASHBOARD = st.builds(
+    lambda right, wrong: {**PLAIN, **right, **wrong},
+    st.fixed_dictionaries(
+        {"panels": st.lists(VALUES, max_size=3), "title": TEXT.map(lambda text: f"A{text}")},
+        optional={"__inputs": st.lists(INPUT, max_size=2)},
+    ),
+    st.just({}) | st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=1),
+)
+
+
+@given(DASHBOARD | DASHBOARD | VALUES)
+@settings(max_examples=200, deadline=None)
+def test_any_json_is_refused_with_its_path_or_arrives_as_it_is(content: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), json.dumps(content))
+        try:
+            files = grafana_dashboards([folder], SOURCES)
+        except AnsibleFilterError as error:
+            assert str(error).startswith(f"grafana_dashboards_dirs: {path} ")  # noqa: PT017
+            return
+    (text,) = files.values()
+    result = json.loads(text.encode(), parse_constant=pytest.fail)
+    assert grafana_dashboard_uids(files) == {result["uid"]: result["title"]}
+    kept = {key: None if key == "id" else value for key, value in content.items() if key not in plugin.EXPORT_ONLY}
+    assert result.keys() == kept.keys()
+    if "${" not in json.dumps(kept):
+        assert result == kept
 
 
 def test_every_filter_is_documented() -> None:

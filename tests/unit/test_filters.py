@@ -25,7 +25,7 @@ from plugins.filter.variables import misspelt_variables
 def target(health: str, job: str, error: str = "") -> dict[str, Any]:
     return {
         "health": health,
-        "labels": {"job": job},
+        "scrapePool": job,
         "scrapeUrl": f"http://localhost/{job}",
         "lastError": error,
     }
@@ -120,7 +120,7 @@ CONFIGURED = [{"job_name": "ingest", "static_configs": [{"targets": ["localhost:
 
 
 def discovered(job: str = "ingest", address: str = "localhost:8000", **labels: str) -> dict[str, Any]:
-    found = target("up", job) | {"scrapePool": job, "lastScrape": "2026-11-22T16:00:06.161963531Z"}
+    found = target("up", job) | {"lastScrape": "2026-11-22T16:00:06.161963531Z"}
     return found | {"discoveredLabels": {"job": job, "__address__": address, "__scheme__": "http", **labels}}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -179,6 +180,14 @@ def test_a_port_held_by_another_unit_is_named_with_its_owner(proc: Proc) -> None
     ]
 
 
+def test_the_name_of_a_process_cannot_write_to_the_terminal(proc: Proc) -> None:
+    proc.socket(9090, 7)
+    proc.process(12, "/user.slice/a\x1b]0;x\a.service", 7, command="\x1b[2J\u202e\N{HEBREW LETTER ALEF}{{7*7}}")
+    (problem,) = proc.problems(PROMETHEUS)
+    assert problem.isprintable()
+    assert "{{7*7}} (pid 12, " in problem
+
+
 def test_hbase_is_recognised_at_9090_alone(proc: Proc) -> None:
     for port, inode in ((9090, 7), (3000, 8)):
         proc.socket(port, inode)
@@ -277,6 +286,75 @@ def test_what_is_reserved_for_root_does_not_count_as_free(monkeypatch: pytest.Mo
     assert node_check.free_bytes(Path("/")) == 12
 
 
+SERVICE, OTHER = "daemon", "bin"
+
+
+def place(path: Path, variable: str, owner: str | None = None) -> dict[str, Any]:
+    return {"path": str(path), "variable": variable, "owner": owner}
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> list[dict[str, Any]]:
+    return [place(tmp_path / "tool/releases", "tool_root"), place(tmp_path / "tool/data", "tool_data_dir", SERVICE)]
+
+
+def test_folders_beside_each_other_are_fine(places: list[dict[str, Any]]) -> None:
+    assert node_check.folder_problems(places) == []
+    places[1]["owner"] = "a-user-that-is-not-there-yet"
+    assert node_check.folder_problems(places) == []
+
+
+@pytest.mark.parametrize("folder", ["tool/data/more/releases", "link/releases"])
+def test_a_folder_below_that_of_a_service_is_refused_before_either_is_there(
+    tmp_path: Path, places: list[dict[str, Any]], folder: str
+) -> None:
+    (tmp_path / "link").symlink_to("tool/data")
+    inner = place(tmp_path / folder, "other_root")
+    assert node_check.folder_problems([*places, inner]) == [
+        f"{tmp_path / folder} lies in {tmp_path}/tool/data, where {SERVICE} can put links to anything: set other_root "
+        "to a folder outside."
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+@pytest.mark.parametrize("folder", ["old/data", "link/data"])
+def test_a_folder_below_one_that_belongs_to_a_service_is_refused(
+    tmp_path: Path, places: list[dict[str, Any]], folder: str
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "link").symlink_to("old")
+    shutil.chown(tmp_path / "old", SERVICE)
+    (problem,) = node_check.folder_problems([*places, place(tmp_path / folder, "other_data_dir", OTHER)])
+    assert problem.startswith(f"{tmp_path / folder} lies in {tmp_path}/old, where {SERVICE} can put links to anything")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+def test_a_folder_that_holds_what_belongs_to_another_one_is_refused(
+    tmp_path: Path, places: list[dict[str, Any]]
+) -> None:
+    data = tmp_path / "tool/data"
+    data.mkdir(parents=True)
+    (data / "lost+found").mkdir()
+    assert node_check.folder_problems(places) == []
+    (data / "wal").mkdir()
+    (problem,) = node_check.folder_problems(places)
+    assert problem == (
+        f"{data} does not belong to {SERVICE} and holds 'wal': set tool_data_dir to a folder of its own, or give it to "
+        "that user with chown -R."
+    )
+    shutil.chown(data, SERVICE)
+    assert node_check.folder_problems(places) == []
+
+
+def test_a_link_to_a_folder_of_the_system_is_no_folder_for_a_service(
+    tmp_path: Path, places: list[dict[str, Any]]
+) -> None:
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool/data").symlink_to("/etc")
+    (problem,) = node_check.folder_problems(places)
+    assert f"{tmp_path}/tool/data does not belong to {SERVICE} and holds " in problem
+
+
 def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         entry = {"port": listener.getsockname()[1], "unit": "nobodys.service", "variable": "any_port"}
@@ -284,6 +362,7 @@ def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
             "info_dir": str(tmp_path),
             "ports": [entry],
             "space": [wish(tmp_path / "x", 10**9, "any_dir")],
+            "folders": [place(tmp_path / "data/root", "any_root"), place(tmp_path / "data", "any_data", SERVICE)],
         }
         done = subprocess.run(
             [sys.executable, node_check.__file__],
@@ -295,5 +374,5 @@ def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["failed"]
     assert result["msg"].startswith("This node cannot be provisioned; nothing was changed:\n- ")
-    for word in ("emr_required", "any_port", "any_dir"):
+    for word in ("emr_required", "any_port", "any_dir", "any_root"):
         assert word in result["msg"]

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -259,6 +261,76 @@ def test_devices_and_unknown_kinds(node: Node, kind: bytes) -> None:
     node.refuses([*PROGRAM, ("top/dev", kind, "")], "device" if kind != b"Z" else "refused|cannot be read")
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        [("top/d/", tarfile.DIRTYPE, ""), ("top/d", tarfile.SYMTYPE, "../..")],
+        [("top/d/", tarfile.DIRTYPE, ""), ("top/d", tarfile.REGTYPE, b"")],
+        [("top/d/x", tarfile.REGTYPE, b""), ("top/d", tarfile.LNKTYPE, "top/d/x")],
+        [("top/d", tarfile.SYMTYPE, "."), ("top/d/", tarfile.DIRTYPE, "")],
+    ],
+    ids=["by a symlink", "by a file", "by a hardlink", "a symlink by a directory"],
+)
+def test_a_directory_that_is_replaced_midway(node: Node, planted: list[Member]) -> None:
+    node.refuses([*planted, ("top/d/evil", tarfile.REGTYPE, b"")], "replaces a directory|is a link or a file")
+
+
+def test_a_symlink_that_a_file_replaces_is_not_followed(node: Node) -> None:
+    victim = node.folder / "victim"
+    victim.write_text("untouched")
+    node.install(pack([("top/l", tarfile.SYMTYPE, "../../../victim"), ("top/l", tarfile.REGTYPE, b"mine")]))
+    assert node.tree()["1.0/l"] == "mine"
+    assert victim.read_text() == "untouched"
+
+
+def test_a_name_arrives_as_it_is(node: Node) -> None:
+    names = ["a\nb", "$(touch x)", "{{ 7*7 }}", "\u202eabc", "\x1b[2J"]
+    node.install(pack([(f"top/{name}", tarfile.REGTYPE, b"") for name in names]))
+    assert set(os.listdir(node.root / "1.0")) == {*names, ".release.json"}
+
+
+def header(size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Return the header of a member that says what Python does not write: any size."""
+    info = tarfile.TarInfo("top/a")
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = b"\xff" + size.to_bytes(11, "big", signed=True) if size < 0 else b"\x80" + size.to_bytes(11, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        (-1, tarfile.REGTYPE),
+        (-1024, tarfile.REGTYPE),
+        (1 << 62, tarfile.REGTYPE),
+        (1 << 40, tarfile.GNUTYPE_LONGNAME),
+        (1 << 40, tarfile.XHDTYPE),
+        (-1, tarfile.XHDTYPE),
+    ],
+)
+def test_sizes_that_cannot_be(node: Node, size: int, kind: bytes) -> None:
+    # The header twice: a size that leads backwards must not lead to it for ever.
+    data = gzip.compress(header(size, kind) * 2 + bytes(1024))
+    with pytest.raises(module.ReleaseError, match="cannot be read"):
+        node.install(data)
+    assert node.tree() == {}
+
+
+def test_sparse_files(node: Node) -> None:
+    info = tarfile.TarInfo("top/a")
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 60)}
+    info.size = 512
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
+    with pytest.raises(module.ReleaseError, match="of another kind that no release needs"):
+        node.install(buffer.getvalue())
+    assert node.tree() == {}
+
+
 def test_a_file_beside_the_top_folder(node: Node) -> None:
     node.refuses([*PROGRAM, ("README", tarfile.REGTYPE, b"")], "beside the top folder")
 
@@ -289,6 +361,20 @@ def test_something_that_is_no_archive(node: Node) -> None:
         node.install(b"<html>404</html>")
 
 
+def test_an_archive_that_changes_after_it_was_verified(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = module.parse(node.options(pack(PROGRAM)))
+    other = pack([*PROGRAM, ("top/evil", tarfile.REGTYPE, b"")])
+
+    def verified_then_changed(path: str) -> str:
+        Path(path).write_bytes(other)
+        return release.sha256
+
+    monkeypatch.setattr(module, "digest", verified_then_changed)
+    with pytest.raises(module.ReleaseError, match=f"expected sha256 {release.sha256}, got {sha256(other)}"):
+        module.install(release)
+    assert node.tree() == {}
+
+
 def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "unpack", lambda *_: pytest.fail("unpacked an unverified archive"))
     data = pack(PROGRAM)
@@ -305,7 +391,6 @@ def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pyt
         ("version", ""),
         ("url", "ftp://host/x"),
         ("url", "/x.tar.gz"),
-        ("url", "http://[x"),
         ("sha256", "abc"),
         ("root", "opt"),
         ("root", "/"),
@@ -316,6 +401,25 @@ def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pyt
 def test_wrong_options_are_named(node: Node, option: str, value: Any) -> None:
     with pytest.raises(module.ReleaseError, match=f"^{option} is .*{str(value).replace('[', '.')}"):
         module.parse(node.options(b"", **{option: value}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@[host/x.tar.gz",
+        "https://user:hun@ter2@host/x.tar.gz",
+        "https://user:hunter2/3@host/x.tar.gz",
+        "https://user:hunter2#3@host/x.tar.gz",
+        "https://user:hunter2@host:port/x.tar.gz",
+        "https://user:hunter2@host/a b.tar.gz",
+        "https://user:hunter2@host/ñ.tar.gz",
+        "https://user:hunter2@host/x\n.tar.gz",
+    ],
+)
+def test_a_url_that_is_none_is_not_shown(node: Node, url: str) -> None:
+    with pytest.raises(module.ReleaseError, match=r"^url is no URL, and not shown.* as %40") as caught:
+        module.parse(node.options(b"", url=url))
+    assert "ter2" not in str(caught.value)
 
 
 SAFE_OUTSIDE = st.sampled_from(["top", "..", ".", "", "a", "b", "evil", "\0", "é", "\udcff", "x" * 300, "*"])
@@ -348,6 +452,39 @@ def test_no_archive_writes_or_points_outside(members: list[tuple[str, bytes, str
         for path in node.root.rglob("*"):
             assert path.parent.resolve().is_relative_to(node.root.resolve())
             assert not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(node.root / "1.0")
+
+
+SOUND = gzip.decompress(
+    pack(
+        [
+            *PROGRAM,
+            (f"top/{'long' * 30}", tarfile.REGTYPE, b"x"),
+            ("top/lib/v", tarfile.SYMTYPE, "../bin/tool"),
+            ("top/h", tarfile.LNKTYPE, "top/bin/tool"),
+        ]
+    )
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_archive_is_refused_or_stays_inside(damage: list[tuple[int, int]]) -> None:
+    tar = bytearray(SOUND)
+    for position, byte in damage:
+        tar[position] = byte
+        # With a checksum that fits, or tarfile would look at nothing else.
+        start = position // 512 * 512
+        block = tar[start : start + 148] + b" " * 8 + tar[start + 156 : start + 512]
+        tar[start + 148 : start + 156] = b"%06o\0 " % sum(block)
+    with tempfile.TemporaryDirectory() as folder:
+        node = Node(Path(folder))
+        data = gzip.compress(bytes(tar), 1)
+        try:
+            node.install(data)
+        except module.ReleaseError:
+            assert node.tree() == {}
+        assert {path.name for path in node.folder.iterdir()} <= {"opt", f"{sha256(data)[:8]}.tar.gz"}
+        assert {path.name for path in node.root.iterdir()} <= {".lock", "1.0"}
 
 
 # What a failure leaves
@@ -466,15 +603,17 @@ Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 class Server:
     """Answers each request with the next of its answers, the last one for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.data = b""
         self.answers: list[Answer] = []
         self.ranges: list[str | None] = []
+        self.logins: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.ranges.append(self.headers["Range"])
+                outer.logins.append(self.headers["Authorization"])
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self, outer.data)
 
@@ -482,18 +621,41 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/tool.tar.gz"
+        self.host = f"127.0.0.1:{self.http.server_port}"
+        self.url = f"http{'s' if certificate else ''}://{self.host}/tool.tar.gz"
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
+
+    @contextmanager
+    def running(self) -> Iterator[Server]:
+        thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
+        thread.start()
+        yield self
+        self.http.shutdown()
+        thread.join()
+        self.http.server_close()
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    result = Server()
-    thread = threading.Thread(target=result.http.serve_forever, args=(0.01,))
-    thread.start()
-    yield result
-    result.http.shutdown()
-    thread.join()
-    result.http.server_close()
+    with Server().running() as running:
+        yield running
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server whose certificate is trusted."""
+    certificate = tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "1", "-subj", "/CN=test"]
+    options = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(certificate)]
+    done = subprocess.run([*command, *options], check=True, capture_output=True)
+    with certificate.open("ab") as file:
+        file.write(done.stdout)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with Server(certificate).running() as running:
+        yield running
 
 
 def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: object) -> None:
@@ -543,6 +705,21 @@ def status(code: int) -> Answer:
     return lambda handler, _: send(handler, code, b"")
 
 
+def redirect(to: str, code: int = 302) -> Answer:
+    return lambda handler, _: send(handler, code, b"", Location=to)
+
+
+def talkative(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 404 \x1b[2J{{ 7*7 }}\r\nContent-Length: 0\r\n\r\n")
+
+
+def challenge(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    if handler.headers["Authorization"]:
+        whole(handler, data)
+    else:
+        send(handler, 401, b"", WWW_Authenticate='Basic realm="mirror"')
+
+
 def wanted(url: str, digest: str, timeout: int) -> module.Release:
     return module.Release(
         name="tool", version="1", url=url, sha256=digest, root="/", current="/current", exclude=[], timeout=timeout
@@ -564,7 +741,7 @@ def get(node: Node, server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable
         assert (node.root / "part").read_bytes() == server.data
         return pauses
 
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     return run
 
@@ -623,6 +800,64 @@ def test_the_final_error_tells_url_reason_and_remedy(get: Get, server: Server, a
     assert len(server.ranges) == requests
 
 
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_followed(get: Get, code: int) -> None:
+    assert get(redirect("/else where?x", code), whole) == []
+
+
+def test_a_redirect_from_http_to_https_is_followed(get: Get, server: Server, tls_server: Server) -> None:
+    tls_server.data, tls_server.answers = server.data, [whole]
+    assert get(redirect(tls_server.url)) == []
+
+
+@pytest.mark.parametrize("to", ["http://mirror.example/x?Signature=hunter2", "file:///etc/passwd", "ftp://mirror/x"])
+def test_a_redirect_from_https_to_anything_else_is_refused(get: Get, tls_server: Server, to: str) -> None:
+    tls_server.answers = [redirect(to)]
+    with pytest.raises(module.ReleaseError, match=r"redirects to (http|file|ftp)://.*, which is not https. Do this"):
+        get(url=tls_server.url)
+    with pytest.raises(module.ReleaseError) as caught:
+        get(url=tls_server.url)
+    assert "hunter2" not in str(caught.value)
+    assert len(tls_server.ranges) == 2
+
+
+@pytest.mark.parametrize("to", ["file:///etc/passwd", "http://[x"])
+def test_a_redirect_of_a_mirror_to_what_is_no_web_server_is_refused(get: Get, to: str) -> None:
+    with pytest.raises(module.ReleaseError, match=r"the server redirects to .*Do this"):
+        get(redirect(to))
+
+
+def test_redirects_end(get: Get, server: Server) -> None:
+    with pytest.raises(module.ReleaseError, match="more than 10 redirects"):
+        get(redirect("/again"))
+    assert len(server.ranges) == 2 * 10
+
+
+def test_the_login_goes_to_its_own_host_alone(get: Get, server: Server) -> None:
+    with Server().running() as other:
+        other.data, other.answers = server.data, [challenge]
+        own = server.url.replace("://", "://user:hunter2@")
+        with pytest.raises(module.ReleaseError, match="the server says 401"):
+            get(redirect(other.url), url=own)
+        assert set(other.logins) == {None}
+        assert get(redirect(server.url), challenge, url=own) == []
+    assert server.logins[-1] == "Basic dXNlcjpodW50ZXIy"
+
+
+def test_the_error_of_a_proxy_does_not_show_its_login(
+    get: Get, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url.replace("://", "://user:hunter2@"))
+    with pytest.raises(module.ReleaseError, match="the server says 407") as caught:
+        get(status(407), url="http://user:hunter2@mirror.example/x.tar.gz?Signature=hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_error_is_not_in_the_servers_own_words(get: Get) -> None:
+    with pytest.raises(module.ReleaseError, match=r"failed: the server says 404 Not Found\. Do this"):
+        get(talkative)
+
+
 def test_an_unreachable_host_is_given_up_soon(node: Node, server: Server) -> None:
     server.http.server_close()
     pauses: list[float] = []
@@ -668,7 +903,7 @@ def test_a_download_is_installed_and_its_part_removed(node: Node, server: Server
 # The whole, as Ansible runs it
 
 
-def ansible(node: Node, *flags: str, actions: str = "plugins/action", **options: Any) -> dict[str, Any]:
+def output(node: Node, *flags: str, actions: str = "plugins/action", **options: Any) -> str:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(node.folder / "home"),
@@ -682,8 +917,13 @@ def ansible(node: Node, *flags: str, actions: str = "plugins/action", **options:
     command = ["ansible", "localhost", "-m", "release", "-a", json.dumps(given), *flags]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=node.folder, check=False)
     assert "{" in done.stdout, done.stdout + done.stderr
-    result, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
     assert not list((node.folder / "home/.ansible/tmp").glob("*")), "left behind in the remote tmp"
+    return done.stdout + done.stderr
+
+
+def ansible(node: Node, *flags: str, **options: Any) -> dict[str, Any]:
+    said = output(node, *flags, **options)
+    result, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])
     return dict(result)
 
 
@@ -722,6 +962,16 @@ def test_ansible_says_what_is_wrong_before_the_first_trip(node: Node) -> None:
     wrong = node.options(pack(PROGRAM), fetch="controller", sha256="0" * 64)
     assert f"got {sha256(pack(PROGRAM))}" in ansible(node, **wrong)["msg"]
     assert not node.root.exists()
+
+
+def test_ansible_shows_no_login_however_talkative_it_is(node: Node, server: Server) -> None:
+    server.answers = [status(404)]
+    url = server.url.replace("://", "://user:hunter2@") + "?Signature=hunter2"
+    for fetch in ("node", "controller"):
+        options = node.options(b"", url=url, fetch=fetch, cache_dir=str(node.folder))
+        said = output(node, "-vvvv", **options)
+        assert f"Downloading http://{server.host}/tool.tar.gz failed" in said
+        assert "hunter2" not in said
 
 
 def test_ansible_without_the_action_plugin_does_not_pretend(node: Node) -> None:

@@ -434,6 +434,15 @@ def test_a_node_without_systemd_fails(node: Node) -> None:
     assert "State: unknown" in message
 
 
+def test_what_a_service_wrote_cannot_write_to_the_terminal(node: Node) -> None:
+    node.hooks["restart"] = lambda: node.fields.update(ActiveState="failed")
+    node.journal = "\x1b]0;title\x07\x1b[2J\u202e{{ 7*7 }} שלום\n"
+    with pytest.raises(UnitError) as caught:
+        node.service(restart_after=time.time()).converge()
+    message = node.service().report(caught.value)
+    assert "\n  \\x1b]0;title\\x07\\x1b[2J\\u202e{{ 7*7 }} שלום\n" in message
+
+
 def test_the_journal_begins_with_the_action(node: Node) -> None:
     node.hooks["restart"] = lambda: node.fields.update(ActiveState="failed")
     before = int(time.time())

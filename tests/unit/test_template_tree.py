@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -507,6 +508,58 @@ def test_a_strangers_symlink_above_dest_is_refused_and_roots_is_followed(node: N
     os.lchown(link, 0, 0)
     node.apply(payload)
     assert node.read("real/app/a") == "1"
+
+
+@needs_root
+def test_a_link_is_not_removed_through_a_strangers_symlink(node: Node) -> None:
+    node.apply(node.payload(config=node.tree(files={"a": "1"}), links={"opt/app/current": "1"}))
+    shutil.move(node.root / "opt/app", node.root / "theirs")
+    (node.root / "opt/app").symlink_to(node.root / "theirs")
+    os.lchown(node.root / "opt/app", STRANGER, STRANGER)
+    assert f"{node.root}/opt/app is a symlink that root did not make" in refused(node, node.payload())
+
+
+PLANTED = st.sampled_from(["etc/app", "etc/app/a", "etc/app/r", "etc/app/r/b", "etc/app/new", "etc/app/new/c", "cur"])
+KIND = st.sampled_from(["link to a file", "link to a folder", "dangling link", "hardlink", "fifo", "folder", "file"])
+
+
+@given(st.dictionaries(PLANTED, KIND, max_size=4), st.booleans(), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_whatever_is_planted_in_dest_nothing_outside_changes(
+    planted: dict[str, str], known: bool, removed: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as outside:
+        node, victim = Node(Path(folder)), Node(Path(outside))
+        (victim.root / "folder/r").mkdir(parents=True)
+        for path in ("file", "folder/a", "folder/c", "folder/r/b"):
+            (victim.root / path).write_text("precious")
+        if known:
+            node.apply(node.payload(config=node.tree(files={"a": "1", "r/b": "1"}), links={"cur": "1"}))
+        for path, kind in sorted(planted.items(), reverse=True):
+            plant(node.root / path, kind, victim.root)
+        before = victim.snapshot()
+        trees = {} if removed else {"config": node.tree(files={"a": "2", "r/b": "2", "new/c": "2"}, dir_mode="0700")}
+        with suppress(module.TreeError):
+            node.apply(node.payload(**trees, links={} if removed else {"cur": "2"}))
+        assert victim.snapshot() == before
+        assert not node.staging()
+
+
+def plant(path: Path, kind: str, victim: Path) -> None:
+    """Put something in the place of what is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    if kind.endswith("link"):
+        path.symlink_to(victim / "nowhere") if kind == "dangling link" else os.link(victim / "file", path)
+    elif kind.startswith("link"):
+        path.symlink_to(victim / kind.rpartition(" ")[2])
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir() if kind == "folder" else path.touch()
 
 
 def test_a_folder_in_place_of_a_file_is_refused(node: Node) -> None:
