@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,12 +14,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 HOME = Path(__file__).parents[2] / "molecule/testbed/grafana_standin"
 PROGRAM = HOME / "bin/grafana"
@@ -30,6 +39,46 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None
     while not condition():
         assert time.monotonic() < deadline, f"still not: {what}"
         time.sleep(0.05)
+
+
+@dataclass
+class Certificate:
+    """A certificate and its key in two files: self-signed unless there is an issuer, an authority without names."""
+
+    folder: Path
+    common_name: str
+    names: tuple[str, ...] = ()
+    issuer: "Certificate | None" = None
+
+    def __post_init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.common_name)])
+        signer, now = self.issuer or self, datetime.now(UTC)
+        builder = x509.CertificateBuilder(signer.subject, self.subject, self.key.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        builder = builder.add_extension(x509.BasicConstraints(ca=not self.names, path_length=None), critical=True)
+        if self.names:
+            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.names])
+            builder = builder.add_extension(names, critical=False)
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        self.path = self.folder / f"{self.common_name}.pem"
+        self.path.write_bytes(builder.sign(signer.key, hashes.SHA256()).public_bytes(pem))
+        self.key_path = self.folder / f"{self.common_name}.key"
+        self.key_path.write_bytes(self.key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path, self.key_path)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return what trusts this certificate alone."""
+        return ssl.create_default_context(cafile=self.path)
 
 
 class Grafana:
@@ -45,6 +94,7 @@ class Grafana:
         self.ini()
         self.provider()
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
 
     def ini(self, admin: str = ADMIN[1], more: str = "") -> None:
         self.config.write_text(
@@ -53,6 +103,11 @@ class Grafana:
             "[server]\nhttp_addr = 127.0.0.1\nhttp_port = 0\n"
             f"[security]\nadmin_password = {admin}\n{more}\n"
         )
+
+    def https(self, certificate: Certificate, more: str = "", server: str = "") -> None:
+        pair = f"cert_file = {certificate.path}\ncert_key = {certificate.key_path}"
+        self.ini(more=f"{more}\n[server]\nprotocol = https\n{pair}\n{server}")
+        self.tls = certificate.client_context()
 
     def provider(self, **options: Any) -> None:
         provider = {
@@ -102,20 +157,27 @@ class Grafana:
             process.terminate()
             assert process.wait(10) == 0, self.logged()
 
-    def call(
+    def ask(
         self, path: str, body: Any = None, auth: tuple[str, str] | None = ADMIN, method: str | None = None
-    ) -> tuple[int, Any]:
+    ) -> tuple[int, Message, Any]:
         data = None if body is None else json.dumps(body).encode()
-        url = f"http://127.0.0.1:{self.port}{path}"
+        url = f"https://localhost:{self.port}{path}" if self.tls else f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         if auth:
             request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                status, text = answer.status, answer.read().decode()
+            with urllib.request.urlopen(request, timeout=10, context=self.tls) as answer:
+                status, headers, text = answer.status, answer.headers, answer.read().decode()
         except urllib.error.HTTPError as error:
-            status, text = error.code, error.read().decode()
-        return status, json.loads(text) if text.startswith(("{", "[")) else text
+            status, headers, text = error.code, error.headers, error.read().decode()
+        return status, headers, json.loads(text) if text.startswith(("{", "[")) else text
+
+    def call(self, *arguments: Any, **options: Any) -> tuple[int, Any]:
+        status, _, content = self.ask(*arguments, **options)
+        return status, content
+
+    def health(self, uid: str) -> str:
+        return str(self.call(f"/api/datasources/uid/{uid}/health")[1]["message"])
 
     def titles(self) -> list[str]:
         return [found["title"] for found in self.call("/api/search?type=dash-db")[1]]
@@ -154,22 +216,39 @@ class FakePrometheus(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving_prometheus(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakePrometheus)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FakePrometheus)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving_prometheus() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return Certificate(tmp_path, "grafana", ("localhost",))
 
 
 def source(name: str = "Prometheus", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": "prometheus", "url": "http://127.0.0.1:1", **more}
 
 
-def source_of(url: str) -> dict[str, Any]:
+def source_of(url: str, uid: str = "prom", certificate: str | None = None, **options: Any) -> dict[str, Any]:
     secret = {"basicAuthPassword": PROMETHEUS_PASSWORD.replace("$", "$$")}
-    return source(uid="prom", url=url, basicAuth=True, basicAuthUser="grafana", secureJsonData=secret)
+    secret |= {"tlsCACert": certificate} if certificate else {}
+    login = {"basicAuth": True, "basicAuthUser": "grafana", "secureJsonData": secret}
+    return source(uid, uid=uid, url=url, jsonData=options, **login)
 
 
 def board(title: str, uid: str, **more: Any) -> dict[str, Any]:
@@ -388,3 +467,187 @@ def test_dashboard_page_shows_current_values(grafana: Grafana, prometheus: str) 
     assert "Grafana stand-in (test bed)" in text
     assert "Uploads" in text
     assert "2.5" in text
+
+
+def test_https_answers_with_the_certificate_of_the_ini(grafana: Grafana, certificate: Certificate) -> None:
+    grafana.https(certificate)
+    with grafana.running():
+        assert grafana.call("/api/org")[0] == 200
+        assert "protocol=https" in grafana.logged()
+
+
+def test_tls_1_2_is_served_unless_the_ini_wants_1_3(grafana: Grafana, certificate: Certificate) -> None:
+    older = certificate.client_context()
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    grafana.https(certificate)
+    with grafana.running():
+        grafana.tls = older
+        assert grafana.call("/api/org")[0] == 200
+    grafana.https(certificate, server="min_tls_version = TLS1.3")
+    with grafana.running():
+        assert grafana.call("/api/org")[0] == 200
+        grafana.tls = older
+        with pytest.raises(urllib.error.URLError, match="ALERT_PROTOCOL_VERSION"):
+            grafana.call("/api/org")
+
+
+def test_plain_http_to_https_is_a_bad_request(grafana: Grafana, certificate: Certificate) -> None:
+    grafana.https(certificate)
+    with grafana.running():
+        grafana.tls = None
+        assert grafana.call("/api/health") == (400, "Client sent an HTTP request to an HTTPS server.\n")
+
+
+def test_clients_without_a_handshake_block_no_one_and_are_cut_off(grafana: Grafana, certificate: Certificate) -> None:
+    grafana.https(certificate)
+    with grafana.running():
+        address = ("127.0.0.1", grafana.port)
+        with socket.create_connection(address, 10) as silent, socket.create_connection(address, 10) as broken:
+            broken.sendall(b"\x16 but no handshake")
+            assert grafana.call("/api/org")[0] == 200
+            silent.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                silent.recv(1)
+            silent.settimeout(10)
+            assert silent.recv(1) == b""
+        until(lambda: grafana.logged().count("TLS handshake error") == 2, "two failed handshakes")
+        assert "Traceback" not in grafana.logged()
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("cert_file =", "cert_file cannot be empty when using HTTPS"),
+        ("cert_key =", "cert_key cannot be empty when using HTTPS"),
+        ("cert_file = /nowhere.pem", 'cannot find SSL cert_file at "/nowhere.pem"'),
+        ("cert_key = {other.key_path}", "could not load SSL certificate"),
+        ("cert_key = {other.path}", "could not load SSL certificate"),
+        ("min_tls_version = TLS1.1", "TLS version not configured correctly:TLS1.1"),
+    ],
+)
+def test_bad_pair_or_tls_version_refuses_to_start(
+    grafana: Grafana, certificate: Certificate, server: str, message: str
+) -> None:
+    grafana.https(certificate, server=server.format(other=Certificate(grafana.root, "other")))
+    assert grafana.start().wait(10) == 1
+    assert message in grafana.logged()
+
+
+def test_security_headers_and_cookie_by_default(grafana: Grafana) -> None:
+    with grafana.running():
+        headers = grafana.ask("/login", {"user": ADMIN[0], "password": ADMIN[1]}, auth=None)[1]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-XSS-Protection"] == "1; mode=block"
+    assert headers["X-Frame-Options"] == "deny"
+    assert "Strict-Transport-Security" not in headers
+    assert "Content-Security-Policy" not in headers
+    assert headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Lax")
+
+
+def test_security_headers_and_cookie_follow_the_ini(grafana: Grafana, certificate: Certificate) -> None:
+    settings = [
+        "cookie_secure = true",
+        "cookie_samesite = strict",
+        "strict_transport_security = true",
+        "strict_transport_security_max_age_seconds = 3600",
+        "x_content_type_options = false",
+        "x_xss_protection = false",
+        "allow_embedding = true",
+    ]
+    grafana.https(certificate, "\n".join(settings))
+    with grafana.running():
+        headers = grafana.ask("/login", {"user": ADMIN[0], "password": ADMIN[1]}, auth=None)[1]
+    assert headers["Strict-Transport-Security"] == "max-age=3600"
+    assert headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
+    assert not {"X-Content-Type-Options", "X-XSS-Protection", "X-Frame-Options"} & set(headers)
+
+
+def test_strict_transport_security_does_not_wait_for_https(grafana: Grafana) -> None:
+    grafana.ini(more="strict_transport_security = true")
+    with grafana.running():
+        assert grafana.ask("/login", auth=None)[1]["Strict-Transport-Security"] == "max-age=86400"
+
+
+def test_unknown_samesite_is_lax(grafana: Grafana) -> None:
+    grafana.ini(more="cookie_samesite = sometimes")
+    with grafana.running():
+        headers = grafana.ask("/login", {"user": ADMIN[0], "password": ADMIN[1]}, auth=None)[1]
+    assert headers["Set-Cookie"].endswith("; SameSite=Lax")
+
+
+@pytest.mark.parametrize(
+    ("server", "root"),
+    [("", "localhost:0/"), ("root_url = https://emr.example/grafana/", "emr.example/grafana/")],
+)
+def test_content_security_policy_has_a_new_nonce_in_each_answer(grafana: Grafana, server: str, root: str) -> None:
+    grafana.ini(more=f"content_security_policy = true\n[server]\n{server}")
+    with grafana.running():
+        first, second = (str(grafana.ask("/login", auth=None)[1]["Content-Security-Policy"]) for _ in range(2))
+    assert f"connect-src 'self' grafana.com ws://{root} wss://{root};" in first
+    (nonce,) = re.findall("'nonce-([^']{16,})'", first)
+    assert second != first
+    assert nonce not in second
+
+
+AUTHORITY = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+HEALTHY = "Successfully queried the Prometheus API."
+
+
+def test_data_source_trusts_a_pinned_certificate_under_its_name(grafana: Grafana) -> None:
+    asked: list[str | None] = []
+    authority = Certificate(grafana.root, "authority")
+    leaf = Certificate(grafana.root, "leaf", ("prometheus.test",), authority)
+    tls = leaf.server_context()
+    tls.sni_callback = lambda _, name, __: asked.append(name)
+    with serving_prometheus(tls) as port:
+        url = f"https://127.0.0.1:{port}"
+        pinned: dict[str, Any] = {"certificate": leaf.text, "tlsAuthWithCACert": True}
+        grafana.datasources(
+            source_of(url, "pinned", serverName="prometheus.test", **pinned),
+            source_of(url, "issued", authority.text, tlsAuthWithCACert=True, serverName="prometheus.test"),
+            source_of(url, "wrong", serverName="grafana.test", **pinned),
+            source_of(url, "address", **pinned),
+            source_of(url, "unverified", tlsSkipVerify=True),
+        )
+        with grafana.running():
+            assert grafana.health("pinned") == grafana.health("issued") == grafana.health("unverified") == HEALTHY
+            assert asked == ["prometheus.test", "prometheus.test", None]
+            assert "x509: Hostname mismatch, certificate is not valid for 'grafana.test'" in grafana.health("wrong")
+            assert "x509: IP address mismatch, certificate is not valid for '127.0.0.1'" in grafana.health("address")
+            described = grafana.call("/api/datasources/uid/pinned")[1]
+    assert described["secureJsonFields"] == {"basicAuthPassword": True, "tlsCACert": True}
+    assert "BEGIN CERTIFICATE" not in json.dumps(described)
+
+
+def test_data_source_refuses_an_unknown_certificate(grafana: Grafana) -> None:
+    leaf, other = (Certificate(grafana.root, name, ("localhost",)) for name in ("leaf", "other"))
+    with serving_prometheus(leaf.server_context()) as port:
+        url = f"https://localhost:{port}"
+        grafana.datasources(
+            source_of(url, "system"),
+            source_of(url, "other", other.text, tlsAuthWithCACert=True),
+            source_of(url, "ignored", leaf.text, serverName="localhost"),
+            source_of(url, "text", leaf.text, tlsAuthWithCACert="true"),
+            source_of(url, "broken", "not PEM", tlsAuthWithCACert=True),
+        )
+        with grafana.running():
+            ending = "There was an error returned querying the Prometheus API."
+            assert grafana.health("system") == f'Post "{url}/api/v1/query": {AUTHORITY} - {ending}'
+            assert all(AUTHORITY in grafana.health(uid) for uid in ("other", "ignored", "text"))
+            assert "failed to parse TLS CA PEM certificate" in grafana.health("broken")
+
+
+def test_data_source_without_a_certificate_trusts_the_systems_list_and_the_urls_name(grafana: Grafana) -> None:
+    leaf = Certificate(grafana.root, "leaf", ("localhost",))
+    with serving_prometheus(leaf.server_context()) as port:
+        grafana.datasources(source_of(f"https://localhost:{port}", serverName="ignored.test"))
+        with grafana.running(SSL_CERT_FILE=str(leaf.path)):
+            assert grafana.health("prom") == HEALTHY
+
+
+def test_data_source_takes_no_common_name_for_a_host_name(grafana: Grafana) -> None:
+    leaf = Certificate(grafana.root, "localhost")
+    with serving_prometheus(leaf.server_context()) as port:
+        grafana.datasources(source_of(f"https://localhost:{port}", "prom", leaf.text, tlsAuthWithCACert=True))
+        with grafana.running():
+            assert "certificate is not valid for 'localhost'" in grafana.health("prom")
