@@ -40,6 +40,7 @@ class Pair:
 
 def sign(
     *names: str,
+    common_name: str = "",
     issuer: Pair | None = None,
     authority: bool = False,
     days: tuple[float, float] = (-1, 90),
@@ -47,20 +48,22 @@ def sign(
 ) -> Pair:
     """Make a key and a certificate for some DNS names.
 
+    :param common_name: names the certificate, so that others can be issued by it; random where it is empty
     :param issuer: who signs it; without one it signs itself
     :param authority: whether it may sign others
     :param days: when it begins and ends to be valid, in days from now
     :param usages: what it may be used for; any use where there are none
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {'authority' if authority else 'service'}")])
+    serial = x509.random_serial_number()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name or f"test {serial}")])
     begin, end = (datetime.now(UTC) + timedelta(days=day) for day in days)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.parsed.subject if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
@@ -73,12 +76,17 @@ def sign(
 
 
 @cache
-def authority() -> Pair:
-    """Return the authority of the tests."""
+def root() -> Pair:
+    """Return the authority that clients trust."""
     return sign(authority=True)
 
 
 @cache
-def signed(*names: str) -> Pair:
-    """Return a good certificate that the authority signed."""
-    return sign(*names, issuer=authority())
+def intermediate() -> Pair:
+    """Return the authority that signs; the root signed its certificate."""
+    return sign(issuer=root(), authority=True)
+
+
+def chain(service: Pair) -> str:
+    """Return what a server shows to clients that trust the root, as PEM text."""
+    return service.certificate + intermediate().certificate

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.filter.certificates import certificate_chain, certificate_problems, certificate_server_name
-from tests.certificates import authority, sign, signed
+from tests.certificates import chain, intermediate, sign
 
-GOOD = signed("monitoring.example.com")
-CHAIN = GOOD.certificate + authority().certificate
+GOOD = sign("monitoring.example.com", issuer=intermediate())
+CHAIN = chain(GOOD)
 EXPIRED = sign("monitoring.example.com", days=(-90, -1))
 EARLY = sign("monitoring.example.com", days=(1, 90))
 NAMELESS = sign()
-OTHER = signed("other.example.com")
+OTHER = sign("other.example.com")
 CLIENT = sign("monitoring.example.com", usages=[ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
@@ -131,4 +131,4 @@ def test_there_is_no_chain_without_a_certificate() -> None:
     ],
 )
 def test_the_server_name_is_one_that_the_certificate_is_valid_for(names: tuple[str, ...], server_name: str) -> None:
-    assert certificate_server_name(sign(*names).certificate + authority().certificate) == server_name
+    assert certificate_server_name(chain(sign(*names))) == server_name

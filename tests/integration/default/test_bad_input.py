@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testinfra.host import Host
 
-from tests.integration.node import UNITS, Playbook, refused, unit_properties
+from tests.integration.node import Playbook, refused
 
-FINGERPRINT = (
-    "sudo find /etc/prometheus /etc/grafana /etc/systemd/system /mnt/prometheus /mnt/grafana "
-    "-path '*/data/*' -prune -o -maxdepth 3 -printf '%p %i %m %u %l\\n' | grep -v '/\\.lock ' | sort"
-)
 DASHBOARD = {"uid": "mine", "title": "Mine", "panels": []}
 
 
@@ -53,18 +48,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a short password": ({"grafana_admin_password": "admin"}, ["grafana_admin_password", "12 characters"]),
 }  # fmt: skip
-
-
-@pytest.fixture
-def unchanged(host: Host) -> Any:
-    """Fail when the node is not afterwards as it was before."""
-
-    def state() -> tuple[str, list[dict[str, str]]]:
-        return host.check_output(FINGERPRINT), [unit_properties(host, u, "MainPID", "ActiveState") for u in UNITS]
-
-    before = state()
-    yield
-    assert state() == before
 
 
 @pytest.mark.parametrize("case", CASES)
