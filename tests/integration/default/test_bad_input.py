@@ -46,6 +46,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_password": ""},
         ["prometheus_password is empty", "prometheus_listen_address is 0.0.0.0", "prometheus_allow_unauthenticated"],
     ),
+    "an address without a scheme": (
+        {"prometheus_external_url": "monitoring.example.com:9090"},
+        ["prometheus_external_url is 'monitoring.example.com:9090'", "https://monitoring.example.com:9090/"],
+    ),
+    "an address with a query": (
+        {"grafana_external_url": "https://monitoring.example.com/?orgId=1"},
+        ["grafana_external_url is 'https://monitoring.example.com/?orgId=1'", "https://monitoring.example.com:3000/"],
+    ),
     "a short password": ({"grafana_admin_password": "admin"}, ["grafana_admin_password", "12 characters"]),
 }  # fmt: skip
 
