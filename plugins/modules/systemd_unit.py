@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 import ssl
 import time
-import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -36,15 +37,23 @@ options:
     default: 0
   reload_after:
     description: When the configuration last changed, in seconds since the epoch. A service that loaded it
-      before is reloaded. Needs O(loaded).
+      before is reloaded. Needs O(loaded) or O(reload_url).
     type: float
     default: 0
+  reload_url:
+    description:
+      - Where a POST makes the service load its configuration again, in place of C(systemctl reload). HTTP 200
+        is success.
+      - Without O(loaded) the module notes the time of the POST in C(/run), for as long as the main process
+        runs that it was sent to.
+    type: str
   ready_url:
     description: A URL that answers HTTP 200 (a redirect does not count) once the service works.
     type: str
   loaded:
     description: How the service tells when it last loaded its configuration. If there is a gauge that ends in
       C(_successful) where the named one ends in C(_success_timestamp_seconds), a 0 there means refused.
+      A service that does not tell loads it at its start and at a POST to O(reload_url).
     type: dict
     suboptions:
       url:
@@ -55,15 +64,20 @@ options:
         description: The gauge with the time of the last successful load, in seconds since the epoch.
         type: str
         required: true
+  answers:
+    description: Further URLs to ask once the service works, each once, by name. Any HTTP status is an answer
+      and none is a failure.
+    type: dict
+    default: {}
   url_username:
-    description: The user name for both URLs, sent as basic authentication.
+    description: The user name for all URLs, sent as basic authentication.
     type: str
   url_password:
-    description: The password for both URLs.
+    description: The password for all URLs.
     type: str
-  ca_path:
-    description: A PEM file with the certificate authority that signed the service's certificate, in place
-      of the node's own list.
+  certificate_path:
+    description: A PEM file. The service has to present the first certificate in it; no other is trusted and
+      the name in it does not matter, since the service is asked at an address of the node.
     type: path
   timeout:
     description: For how long to wait for the service, in seconds. The stop and the start of a restart
@@ -72,7 +86,8 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Tells the actions it would take. The unit does not have to exist yet.
+    description: Tells the actions it would take, and asks O(answers) if the unit is running. The unit does not
+      have to exist yet.
     support: full
 notes:
   - The URLs are asked without a proxy.
@@ -92,13 +107,26 @@ EXAMPLES = r"""
       url: http://localhost:9090/metrics
       metric: prometheus_config_last_reload_success_timestamp_seconds
 
-- name: Run a service that speaks TLS and asks for a password
+- name: Run a service that speaks TLS, and ask whether the password is right
   systemd_unit:
     name: grafana.service
-    ready_url: https://localhost:3000/api/health
-    ca_path: /etc/pki/tls/certs/grafana-ca.pem
+    ready_url: https://127.0.0.1:3000/api/health
+    certificate_path: /etc/grafana/tls/certificate.pem
     url_username: admin
     url_password: "{{ vault_grafana_password }}"
+    answers:
+      login: https://127.0.0.1:3000/api/user
+  register: grafana
+
+- name: Have Grafana read its data sources again
+  systemd_unit:
+    name: grafana.service
+    reload_url: https://127.0.0.1:3000/api/admin/provisioning/datasources/reload
+    reload_after: "{{ data_sources_changed_at }}"
+    certificate_path: /etc/grafana/tls/certificate.pem
+    url_username: admin
+    url_password: "{{ vault_grafana_password }}"
+  when: data_sources_changed_at > grafana.loaded_at
 """
 
 RETURN = r"""
@@ -118,23 +146,45 @@ started_at:
   returned: success
   type: float
 loaded_at:
-  description: When the service last loaded its configuration, in seconds since the epoch; none if unknown.
+  description: When the service last loaded its configuration, in seconds since the epoch; none if it does not
+    answer. In check mode, if it would be started or restarted, the time of now.
   returned: success
   type: float
+answers:
+  description: The answers to O(answers), by name.
+  returned: success
+  type: dict
+  contains:
+    status:
+      description: The HTTP status, 0 if there is no answer.
+      type: int
+    json:
+      description: The body, parsed; none if it is not JSON. That of an error is there, too.
+      type: raw
+    error:
+      description: Why there is no answer; empty if there is one.
+      type: str
+  sample:
+    login:
+      status: 401
+      json: {message: Invalid username or password}
+      error: ""
 """
 
 ARGUMENTS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "restart_after": {"type": "float", "default": 0},
     "reload_after": {"type": "float", "default": 0},
+    "reload_url": {"type": "str"},
     "ready_url": {"type": "str"},
     "loaded": {
         "type": "dict",
         "options": {"url": {"type": "str", "required": True}, "metric": {"type": "str", "required": True}},
     },
+    "answers": {"type": "dict", "default": {}},
     "url_username": {"type": "str"},
     "url_password": {"type": "str", "no_log": True},
-    "ca_path": {"type": "path"},
+    "certificate_path": {"type": "path"},
     "timeout": {"type": "float", "default": 60},
 }
 PROPERTIES = (
@@ -146,10 +196,17 @@ ENABLED = ("enabled", "static", "indirect", "generated", "alias")
 MIN_AGE = 1.0
 CRASH_LOOP = 3
 INTERVAL = 0.15
-REQUEST_TIMEOUT = 5.0
+POLL_TIMEOUT = 5.0
+# Grafana answers for a data source only when that has answered, or its own 30 s are over.
+ANSWER_TIMEOUT = 35.0
+# Empty after a boot, as the processes are that it speaks of.
+NOTES = Path("/run/ansible-systemd-unit")
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
+# OpenSSL's X509_V_FLAG_PARTIAL_CHAIN, for which the ssl module has a name from Python 3.10 on.
+PARTIAL_CHAIN = 0x80000
 
 Run = Callable[..., Any]
-Fetch = Callable[[str], "tuple[int, str]"]
+Fetch = Callable[..., "Answer"]
 
 
 class UnitError(Exception):
@@ -157,7 +214,10 @@ class UnitError(Exception):
 
 
 class State(NamedTuple):
-    """What `systemctl show` says about a unit; `started` and `now` are seconds since the epoch."""
+    """What `systemctl show` says about a unit; `started` and `now` are seconds since the epoch.
+
+    `process` is when the main process started, in microseconds since the boot: no other process of the unit shares it.
+    """
 
     load: str
     active: str
@@ -166,6 +226,7 @@ class State(NamedTuple):
     file: str
     stale: bool
     pid: int
+    process: int
     restarts: int
     job: bool
     started: float
@@ -178,7 +239,7 @@ def parse_state(text: str, now: float, monotonic: float) -> State:
     `now` and `monotonic` are the wall clock and the monotonic clock at the time of the output, in seconds.
     """
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    start = int(fields.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    process = int(fields.get("ExecMainStartTimestampMonotonic") or 0)
     return State(
         load=fields.get("LoadState", ""),
         active=fields.get("ActiveState", ""),
@@ -187,9 +248,10 @@ def parse_state(text: str, now: float, monotonic: float) -> State:
         file=fields.get("UnitFileState", ""),
         stale=fields.get("NeedDaemonReload") == "yes",
         pid=int(fields.get("MainPID") or 0),
+        process=process,
         restarts=int(fields.get("NRestarts") or 0),
         job=fields.get("Job", "") not in ("", "0"),
-        started=now - (monotonic - start) if start else 0.0,
+        started=now - (monotonic - process / 1e6) if process else 0.0,
         now=now,
     )
 
@@ -226,60 +288,126 @@ def poll(probe: Callable[[], str], timeout: float) -> str:
         time.sleep(INTERVAL)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
-        """Follow nothing: a redirect to a login page is no sign of readiness, and may lead elsewhere."""
+class Answer(NamedTuple):
+    """An HTTP answer. Where there is none, `status` is 0 and `error` says why."""
+
+    status: int
+    body: str = ""
+    error: str = ""
 
 
-def fetcher(username: str | None, password: str | None, ca_path: str | None) -> Fetch:
-    """Return a function that gets a URL and returns the HTTP status and the body.
+class _AnyStatus(urllib.request.HTTPErrorProcessor):
+    """Take every status as an answer: a redirect is no sign of readiness, and the body of an error says more."""
 
-    The status is 0 where there is no HTTP answer, and the body says why. The credentials are sent as basic
-    authentication; `ca_path` is a PEM file to trust in place of the system's list.
+    def http_response(self, request: urllib.request.Request, response: http.client.HTTPResponse) -> Any:
+        """Return the response as it came."""
+        return response
+
+    https_response = http_response
+
+
+def pinned_context(certificate_path: str) -> ssl.SSLContext:
+    """Return a context that trusts the first certificate in a PEM file, if it is valid now, and no other.
+
+    Raise OSError if the file cannot be read or holds no certificate.
     """
+    # It trusts nothing yet, not even the system's list.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        found = CERTIFICATE.search(Path(certificate_path).read_text(errors="replace"))
+        context.load_verify_locations(cadata=found.group() if found else "")
+    except FileNotFoundError:
+        raise OSError(f"certificate_path {certificate_path} does not exist") from None
+    except (ssl.SSLError, ValueError):
+        raise OSError(f"certificate_path {certificate_path} holds no certificate") from None
+    # Trust need not end in a root: the certificate of the service is itself what is trusted.
+    context.verify_flags |= PARTIAL_CHAIN
+    # Safe, since it is not the name that tells the service from others: nobody else has the key to this very
+    # certificate. (If it is a certificate authority's, its holder could sign another one, but also use this one.)
+    context.check_hostname = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
-    def fetch(url: str) -> tuple[int, str]:
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _NoRedirect()]
+
+def fetcher(username: str | None, password: str | None, certificate_path: str | None) -> Fetch:
+    """Return a function that sends a request and returns the Answer.
+
+    It takes a URL, the method and a limit in seconds. The credentials are sent as basic authentication;
+    `certificate_path` is a PEM file whose first certificate to trust in place of the system's list.
+    """
+    headers = {}
+    if username is not None:
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        headers["Authorization"] = f"Basic {token}"
+
+    def fetch(url: str, method: str = "GET", timeout: float = POLL_TIMEOUT) -> Answer:
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _AnyStatus()]
         try:
             if url.startswith("https:"):
                 # Read at each attempt: the service may be what creates the file.
-                context = ssl.create_default_context(cafile=ca_path)
+                context = pinned_context(certificate_path) if certificate_path else ssl.create_default_context()
                 handlers.append(urllib.request.HTTPSHandler(context=context))
-            opener = urllib.request.build_opener(*handlers)
-            if username is not None:
-                token = base64.b64encode(f"{username}:{password}".encode()).decode()
-                opener.addheaders = [("Authorization", f"Basic {token}")]
-            with opener.open(url, timeout=REQUEST_TIMEOUT) as answer:
-                return int(answer.status), answer.read().decode(errors="replace")
-        except urllib.error.HTTPError as error:
-            return error.code, ""
-        except FileNotFoundError:
-            return 0, f"ca_path {ca_path} does not exist"
+            # The playbook's author chose the URL.
+            request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310
+            with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
+                return Answer(int(response.status), response.read().decode(errors="replace"))
         except (OSError, http.client.HTTPException) as error:
-            return 0, str(getattr(error, "reason", None) or error or type(error).__name__)
+            reason = getattr(error, "reason", None) or error
+            if isinstance(reason, ssl.SSLCertVerificationError) and certificate_path:
+                reason = (
+                    f"its certificate is refused ({reason.verify_message}): check certificate_path {certificate_path}"
+                )
+            return Answer(0, error=str(reason) or type(error).__name__)
 
     return fetch
 
 
-def no_answer(url: str, status: int, body: str) -> str:
-    """Return what is wrong with an answer of `fetch` that is not HTTP 200."""
-    hint = ": check url_username and url_password" if status == 401 else ""
-    return f"{url} answers HTTP {status}{hint}" if status else f"{url} cannot be read: {body}"
+def no_answer(url: str, answer: Answer) -> str:
+    """Return what is wrong with an answer that is not HTTP 200."""
+    hint = ": check url_username and url_password" if answer.status == 401 else ""
+    return f"{url} answers HTTP {answer.status}{hint}" if answer.status else f"{url} cannot be read: {answer.error}"
+
+
+def parsed(body: str) -> Any:
+    """Return what the JSON text `body` holds, None if it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def note_load(unit: str, process: int, at: float) -> None:
+    """Note that the main process of `unit`, as in State, loaded its configuration at the epoch second `at`."""
+    NOTES.mkdir(mode=0o700, exist_ok=True)
+    new = NOTES / f"{unit}.new"
+    new.write_text(json.dumps({"process": process, "loaded_at": at}))
+    new.replace(NOTES / unit)
+
+
+def noted_load(unit: str, process: int) -> float:
+    """Return the epoch second that `note_load` noted last for `unit`, 0 if there is none for `process`."""
+    try:
+        note = json.loads((NOTES / unit).read_text())
+    except FileNotFoundError:
+        return 0.0
+    return float(note["loaded_at"]) if note["process"] == process else 0.0
 
 
 class Service:
     """A unit and the URLs at which its service speaks.
 
     `params` are the module's options; `run` takes an argument list and returns the exit code, stdout and
-    stderr; `fetch` takes a URL and returns the HTTP status (0 for none) and the body.
+    stderr; `fetch` is what `fetcher` returns.
     """
 
     def __init__(self, params: dict[str, Any], run: Run, fetch: Fetch) -> None:
         self.name: str = params["name"]
         self.restart_after: float = params["restart_after"]
         self.reload_after: float = params["reload_after"]
+        self.reload_url: str | None = params["reload_url"]
         self.ready_url: str | None = params["ready_url"]
         self.loaded: dict[str, str] | None = params["loaded"]
+        self.answers: dict[str, str] = params["answers"]
         self.timeout: float = params["timeout"]
         self.run = run
         self.fetch = fetch
@@ -305,16 +433,28 @@ class Service:
             reason = (err or out).strip().rstrip(".")
             raise UnitError(f"could not be changed: systemctl {action} said: {reason}")
 
-    def load_status(self) -> tuple[float | None, bool, str]:
+    def reload(self, state: State) -> None:
+        """Have the service load its configuration again; raise UnitError if it or systemd refuses."""
+        if not self.reload_url:
+            self.act("reload")
+            return
+        self.actions.append("reload")
+        answer = self.fetch(self.reload_url, "POST", ANSWER_TIMEOUT)
+        if answer.status != 200:
+            raise UnitError(f"did not load its configuration again: {no_answer(self.reload_url, answer)}")
+        # Only now: a run that is killed before this is made up for by the next one.
+        note_load(self.name, state.process, self.since)
+
+    def load_status(self, state: State) -> tuple[float | None, bool, str]:
         """Return when the configuration was last loaded, if a later load was refused, and what is amiss."""
         if not self.loaded:
-            return None, False, ""
+            return max(state.started, noted_load(self.name, state.process)), False, ""
         url, metric = self.loaded["url"], self.loaded["metric"]
-        status, body = self.fetch(url)
-        if status != 200:
-            return None, False, no_answer(url, status, body)
-        value = gauge(body, metric)
-        refused = gauge(body, metric.replace("_success_timestamp_seconds", "_successful")) == 0
+        answer = self.fetch(url)
+        if answer.status != 200:
+            return None, False, no_answer(url, answer)
+        value = gauge(answer.body, metric)
+        refused = gauge(answer.body, metric.replace("_success_timestamp_seconds", "_successful")) == 0
         return value, refused, f"{url} holds no metric {metric}" if value is None else ""
 
     def wait(self, since: float, was_refused: bool = True) -> tuple[State, float | None, bool]:
@@ -340,13 +480,13 @@ class Service:
             if state.now - state.started < MIN_AGE:
                 return f"its main process is not older than {MIN_AGE:g} s"
             if self.ready_url:
-                status, body = self.fetch(self.ready_url)
-                if status != 200:
-                    return no_answer(self.ready_url, status, body)
-            value, refused, reason = self.load_status()
+                answer = self.fetch(self.ready_url)
+                if answer.status != 200:
+                    return no_answer(self.ready_url, answer)
+            value, refused, reason = self.load_status(state)
             if refused and not was_refused:
                 raise UnitError("refused to load its configuration and goes on with the previous one")
-            if value is not None and value < since:
+            if self.loaded and value is not None and value < since:
                 reason = "refused to load its configuration" if refused else "has not loaded its configuration"
             seen[:] = [(state, value, refused)]
             return reason
@@ -356,17 +496,28 @@ class Service:
             raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
         return seen[0]
 
+    def results(self, state: State, loaded_at: float | None) -> dict[str, Any]:
+        """Ask for `answers`, and return the module's results."""
+        answers = {}
+        for name, url in self.answers.items():
+            # Whoever answers where the unit has no process is somebody else.
+            idle = Answer(0, error="the unit is not running")
+            answer = self.fetch(url, timeout=ANSWER_TIMEOUT) if state.pid else idle
+            answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
+        return {"pid": state.pid, "started_at": state.started, "loaded_at": loaded_at, "answers": answers}
+
     def preview(self) -> dict[str, Any]:
         """Return what `converge` would, without doing anything; `actions` are set to what it would do."""
         state = self.state()
         self.actions = plan(state, self.restart_after)
-        loaded_at = None
-        if not {"start", "restart"} & set(self.actions):
-            loaded_at = self.load_status()[0]
-            # Without an answer: what a process loaded, it loaded after its start.
-            if (state.started if loaded_at is None else loaded_at) < self.reload_after:
-                self.actions.append("reload")
-        return {"pid": state.pid, "started_at": state.started, "loaded_at": loaded_at}
+        if {"start", "restart"} & set(self.actions):
+            # A process loads its configuration when it starts.
+            return self.results(state, state.now)
+        loaded_at = self.load_status(state)[0]
+        # Without an answer: what a process loaded, it loaded after its start.
+        if (state.started if loaded_at is None else loaded_at) < self.reload_after:
+            self.actions.append("reload")
+        return self.results(state, loaded_at)
 
     def converge(self) -> dict[str, Any]:
         """Bring the unit to the wanted state and wait for it; return the module's results.
@@ -391,9 +542,9 @@ class Service:
         state, loaded_at, refused = self.wait(self.since if began else 0)
         if not began and loaded_at is not None and loaded_at < self.reload_after:
             self.since = time.time()
-            self.act("reload")
+            self.reload(state)
             state, loaded_at, _ = self.wait(self.since, was_refused=refused)
-        return {"pid": state.pid, "started_at": state.started, "loaded_at": loaded_at}
+        return self.results(state, loaded_at)
 
     def report(self, error: UnitError) -> str:
         """Return the failure's message: what was tried, the unit's state and its last journal lines."""
@@ -427,15 +578,17 @@ def main() -> None:
         required_together=[("url_username", "url_password")],
     )
     params = module.params
-    if params["reload_after"] and not params["loaded"]:
-        module.fail_json("reload_after needs loaded: without it nobody can tell what the service has loaded.")
+    if params["reload_after"] and not params["loaded"] and not params["reload_url"]:
+        module.fail_json(
+            "reload_after needs loaded or reload_url: without them nobody can tell what the service has loaded."
+        )
     module.run_command_environ_update = {"LC_ALL": "C", "SYSTEMD_COLORS": "0"}
     if max(params["restart_after"], params["reload_after"]) > time.time() + 1 and not module.check_mode:
         module.warn(
             f"restart_after or reload_after of {params['name']} lies in the future, so every run will "
             "act until then: check the clock of the node."
         )
-    fetch = fetcher(params["url_username"], params["url_password"], params["ca_path"])
+    fetch = fetcher(params["url_username"], params["url_password"], params["certificate_path"])
     service = Service(params, module.run_command, fetch)
     try:
         results = service.preview() if module.check_mode else service.converge()

@@ -2,19 +2,28 @@
 
 import base64
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from plugins.modules import systemd_unit
-from plugins.modules.systemd_unit import Service, UnitError
+from plugins.modules.systemd_unit import Answer, Service, UnitError
 from tests.unit.documentation import documents_its_arguments
 
 METRIC = "x_config_last_reload_success_timestamp_seconds"
-READY, METRICS = "http://localhost:1/ready", "http://localhost:1/metrics"
+READY, METRICS, RELOAD = (f"http://localhost:1/{path}" for path in ("ready", "metrics", "reload"))
 HOUR = 3600.0
 
 
@@ -33,10 +42,11 @@ class Node:
             "MainPID": "7",
             "Job": "",
         }
+        self.booted = time.time() - time.monotonic()
         self.started = time.time() - HOUR
         self.loaded = self.started + 1
         self.successful = 1
-        self.ready = 200
+        self.ready = self.reload = 200
         self.commands: list[list[str]] = []
         self.journal = ""
         self.show_error = ""
@@ -66,21 +76,24 @@ class Node:
         error = self.hooks[action]()
         if action != "show":
             return (1 if error else 0), "", error or ""
-        start = time.monotonic() - (time.time() - self.started) if self.started else 0
+        start = self.started - self.booted if self.started else 0
         fields = {**self.fields, "ExecMainStartTimestampMonotonic": str(int(start * 1e6))}
         lines = "".join(f"{name}={value}\n" for name, value in fields.items())
         return (1 if self.show_error else 0), lines, self.show_error
 
-    def fetch(self, url: str) -> tuple[int, str]:
+    def fetch(self, url: str, method: str = "GET", timeout: float = 0) -> Answer:
+        if method == "POST":
+            self.commands.append(["POST", url])
+            return Answer(self.reload)
         if self.ready == 0:
-            return 0, "Connection refused"
+            return Answer(0, error="Connection refused")
         if url == READY:
-            return self.ready, ""
+            return Answer(self.ready)
         gauges = {
             METRIC: self.loaded,
             METRIC.replace("_success_timestamp_seconds", "_successful"): self.successful,
         }
-        return 200, "# HELP a b\n" + "".join(f"{name} {value!r}\n" for name, value in gauges.items())
+        return Answer(200, "# HELP a b\n" + "".join(f"{name} {value!r}\n" for name, value in gauges.items()))
 
     def service(self, **params: Any) -> Service:
         defaults = {
@@ -88,14 +101,17 @@ class Node:
             "restart_after": 0.0,
             "reload_after": 0.0,
             "ready_url": READY,
+            "reload_url": None,
             "loaded": {"url": METRICS, "metric": METRIC},
+            "answers": {},
             "timeout": 0.2,
         }
         return Service(defaults | params, self.run, self.fetch)
 
     def acted(self) -> list[str]:
-        """Return what systemd was asked to do, rather than what the module says that it did."""
-        words = (next(word for word in line if word in self.hooks) for line in self.commands if "systemctl" in line)
+        """Return what systemd and the service were asked to do, rather than what the module says that it did."""
+        asked = [["reload"] if line == ["POST", RELOAD] else line for line in self.commands if line[0] != "journalctl"]
+        words = (next(word for word in line if word in self.hooks) for line in asked)
         return [word for word in words if word != "show"]
 
 
@@ -108,6 +124,12 @@ def node() -> Node:
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd_unit, "INTERVAL", 0.001)
     monkeypatch.setattr(systemd_unit, "MIN_AGE", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(systemd_unit, "NOTES", tmp_path / "notes")
+    return tmp_path / "notes"
 
 
 def converge(node: Node, **params: Any) -> dict[str, Any]:
@@ -135,7 +157,8 @@ def test_the_documentation_lists_the_arguments() -> None:
 def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:
     results = converge(node, restart_after=node.started - 1, reload_after=node.loaded)
     assert node.acted() == []
-    assert results == {"pid": 7, "started_at": pytest.approx(node.started, abs=0.1), "loaded_at": node.loaded}
+    started_at = pytest.approx(node.started, abs=0.1)
+    assert results == {"pid": 7, "started_at": started_at, "loaded_at": node.loaded, "answers": {}}
 
 
 def test_a_new_unit_is_enabled_and_started(node: Node) -> None:
@@ -209,7 +232,7 @@ def test_check_mode_foretells_a_reload_of_a_service_that_does_not_answer(node: N
 def test_the_end_waits_for_the_load_after_the_reload(node: Node) -> None:
     answers: list[int] = []
 
-    def fetch(url: str) -> tuple[int, str]:
+    def fetch(url: str) -> Answer:
         answers.append(1)
         if len(answers) == 8:
             node.load()
@@ -220,6 +243,66 @@ def test_the_end_waits_for_the_load_after_the_reload(node: Node) -> None:
     service.fetch = fetch
     service.converge()
     assert len(answers) == 8
+
+
+def test_a_process_is_taken_to_load_its_configuration_when_it_starts(node: Node) -> None:
+    results = converge(node, loaded=None, restart_after=node.started - 1)
+    assert results["loaded_at"] == pytest.approx(node.started, abs=0.1)
+    began = time.time()
+    assert node.service(restart_after=began).preview()["loaded_at"] >= began
+
+
+def test_a_service_that_does_not_tell_what_it_loaded_is_asked_once(node: Node) -> None:
+    changed = node.started + 1
+    results = converge(node, loaded=None, reload_url=RELOAD, reload_after=changed)
+    assert node.commands.count(["POST", RELOAD]) == 1
+    assert results["loaded_at"] > changed
+    node.commands.clear()
+    again = converge(node, loaded=None, reload_url=RELOAD, reload_after=changed)
+    assert node.acted() == []
+    assert again["loaded_at"] == converge(node, loaded=None)["loaded_at"] == results["loaded_at"]
+
+
+def test_a_service_that_tells_has_the_last_word_about_the_load(node: Node) -> None:
+    assert "has not loaded its configuration" in failure(node, reload_url=RELOAD, reload_after=time.time())
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (500, "x.service did not load its configuration again: http://localhost:1/reload answers HTTP 500."),
+        (401, "/reload answers HTTP 401: check url_username and url_password."),
+    ],
+)
+def test_a_refused_post_fails_and_is_made_up_for_by_the_next_run(node: Node, status: int, reason: str) -> None:
+    params: dict[str, Any] = {"loaded": None, "reload_url": RELOAD, "reload_after": time.time()}
+    node.reload = status
+    assert reason in failure(node, **params)
+    node.reload = 200
+    node.commands.clear()
+    converge(node, **params)
+    assert node.acted() == ["reload"]
+
+
+def test_a_start_makes_the_post_needless(node: Node) -> None:
+    converge(node, loaded=None, reload_url=RELOAD, reload_after=time.time(), restart_after=time.time())
+    assert node.acted() == ["restart"]
+
+
+def test_the_load_of_an_earlier_process_is_not_that_of_a_later_one(node: Node) -> None:
+    params: dict[str, Any] = {"loaded": None, "reload_url": RELOAD}
+    converge(node, **params, reload_after=time.time())
+    node.commands.clear()
+    # The clock was set back in between.
+    node.started -= HOUR
+    converge(node, **params, reload_after=node.started + 1)
+    assert node.acted() == ["reload"]
+
+
+def test_what_is_noted_is_root_s_alone(node: Node, notes: Path) -> None:
+    converge(node, loaded=None, reload_url=RELOAD, reload_after=time.time())
+    assert [path.name for path in notes.iterdir()] == ["x.service"]
+    assert notes.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_refused_configuration_fails_at_once_with_the_journal(node: Node) -> None:
@@ -322,6 +405,15 @@ def test_a_process_that_just_started_has_to_live_for_a_moment(node: Node, monkey
     assert time.time() - node.started >= 0.1
 
 
+def test_a_clock_that_is_set_back_does_not_hide_the_start(node: Node) -> None:
+    def begin() -> None:
+        node.begin()
+        node.started -= HOUR
+
+    node.hooks["restart"] = begin
+    assert node.service(loaded=None, restart_after=time.time()).converge()["pid"] == 8
+
+
 def test_a_unit_without_a_file_fails_after_a_daemon_reload(node: Node) -> None:
     node.fields["LoadState"] = "not-found"
     node.hooks["daemon-reload"] = lambda: None
@@ -364,42 +456,205 @@ def test_metrics_are_read(line: str, value: float | None) -> None:
     assert systemd_unit.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
 
 
+def test_questions_are_asked_when_the_service_works_and_any_answer_will_do(node: Node) -> None:
+    said = {
+        "http://localhost:1/good": Answer(200, '{"a": [1]}'),
+        "http://localhost:1/bad": Answer(400, '{"message": "no"}'),
+        "http://localhost:1/text": Answer(200, "text"),
+        "http://localhost:1/slow": Answer(0, error="timed out"),
+    }
+
+    def fetch(url: str, *args: Any, **kwargs: Any) -> Answer:
+        if url in said:
+            assert node.acted() == ["restart"]
+            return said[url]
+        return node.fetch(url, *args, **kwargs)
+
+    service = node.service(restart_after=time.time(), answers={url[-4:].strip("/"): url for url in said})
+    service.fetch = fetch
+    assert service.converge()["answers"] == {
+        "good": {"status": 200, "json": {"a": [1]}, "error": ""},
+        "bad": {"status": 400, "json": {"message": "no"}, "error": ""},
+        "text": {"status": 200, "json": None, "error": ""},
+        "slow": {"status": 0, "json": None, "error": "timed out"},
+    }
+
+
+def test_check_mode_asks_a_service_that_runs_and_no_other(node: Node) -> None:
+    answers = {"ready": READY}
+    assert node.service(answers=answers).preview()["answers"]["ready"]["status"] == 200
+    node.fields.update(ActiveState="inactive", MainPID="0")
+    service = node.service(answers=answers)
+    results = service.preview()
+    assert service.actions == ["start"]
+    assert results["answers"] == {"ready": {"status": 0, "json": None, "error": "the unit is not running"}}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         expected = "Basic " + base64.b64encode(b"me:p:w \xc3\xa9").decode()
         status = 302 if self.path == "/moved" else 200 if self.headers["Authorization"] == expected else 401
         self.send_response(status)
         self.send_header("Location", "/ready")
         self.end_headers()
-        self.wfile.write(b"body")
+        self.wfile.write(f"{status} to {self.command}".encode())
+
+    do_GET = do_POST = answer  # noqa: N815 - so are they looked up
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
 
+@contextmanager
+def served(context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve requests on a free port, with TLS if there is a context; give its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served() as address:
+        yield address
 
 
 def test_urls_are_fetched_with_credentials_and_without_a_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/ready") == (200, "body")
-    assert systemd_unit.fetcher(None, None, None)(f"{url}/ready")[0] == 401
+    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/ready") == (200, "200 to GET", "")
+    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/ready", "POST") == (200, "200 to POST", "")
+
+
+def test_the_body_of_an_error_is_read(url: str) -> None:
+    assert systemd_unit.fetcher(None, None, None)(f"{url}/ready") == (401, "401 to GET", "")
 
 
 def test_a_redirect_is_not_followed(url: str) -> None:
-    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/moved")[0] == 302
+    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/moved").status == 302
 
 
 def test_no_answer_says_why() -> None:
-    status, reason = systemd_unit.fetcher(None, None, None)("http://127.0.0.1:1/")
-    assert status == 0
-    assert "refused" in reason
-    assert systemd_unit.fetcher(None, None, "/none.pem")("https://127.0.0.1:1/") == (
-        0,
-        "ca_path /none.pem does not exist",
+    status, body, error = systemd_unit.fetcher(None, None, None)("http://127.0.0.1:1/")
+    assert (status, body) == (0, "")
+    assert "refused" in error
+
+
+@dataclass
+class Certificate:
+    """A certificate and its key; the name in it is never that of the test's server."""
+
+    x509: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> str:
+        return self.x509.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def certificate(issuer: Certificate | None = None, *, ca: bool = False, days: int = 1) -> Certificate:
+    """Make a certificate, signed by its own key if it has no issuer, that ends in some days or ended before."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    # Numbered, since OpenSSL looks for an issuer by its name.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{x509.random_serial_number()}.example.com")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer.x509.subject if issuer else name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
+    return Certificate(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+ROOT = certificate(ca=True)
+INTERMEDIATE = certificate(ROOT, ca=True)
+LEAF = certificate(INTERMEDIATE)
+SELF_SIGNED = certificate()
+EXPIRED = certificate(days=-1)
+
+
+@contextmanager
+def served_with(tmp_path: Path, chain: list[Certificate]) -> Iterator[str]:
+    """Serve requests with the first certificate of a chain, and present the whole of it."""
+    key = chain[0].key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "server.pem"
+    file.write_text("".join(each.pem for each in chain) + key.decode())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with served(context) as address:
+        yield address
+
+
+def answer_to(tmp_path: Path, pinned: list[Certificate], presented: list[Certificate]) -> Answer:
+    """Return what a service that presents one chain answers to who has another as certificate_path."""
+    file = tmp_path / "pinned.pem"
+    file.write_text("A comment\n" + "".join(each.pem for each in pinned))
+    with served_with(tmp_path, presented) as url:
+        return systemd_unit.fetcher("me", "p:w é", str(file))(f"{url}/ready")
+
+
+@pytest.mark.parametrize(
+    ("pinned", "presented"),
+    [
+        ([SELF_SIGNED], [SELF_SIGNED]),
+        ([LEAF], [LEAF]),
+        ([LEAF, INTERMEDIATE], [LEAF, INTERMEDIATE]),
+    ],
+    ids=["self-signed", "without its chain", "full chain without a root"],
+)
+def test_the_certificate_of_the_service_is_trusted_whatever_name_is_in_it(
+    tmp_path: Path, pinned: list[Certificate], presented: list[Certificate]
+) -> None:
+    assert answer_to(tmp_path, pinned, presented) == (200, "200 to GET", "")
+
+
+@pytest.mark.parametrize(
+    ("pinned", "presented", "reason"),
+    [
+        ([SELF_SIGNED], [certificate()], "self-signed certificate"),
+        ([LEAF, INTERMEDIATE], [certificate(INTERMEDIATE), INTERMEDIATE], "unable to get"),
+        ([LEAF, INTERMEDIATE], [INTERMEDIATE], "unable to get"),
+        ([LEAF, INTERMEDIATE], [certificate(LEAF), LEAF, INTERMEDIATE], "invalid CA certificate"),
+        ([EXPIRED], [EXPIRED], "certificate has expired"),
+    ],
+    ids=["another", "of the same issuer", "the issuer", "signed by the leaf", "expired"],
+)
+def test_any_other_certificate_is_refused(
+    tmp_path: Path, pinned: list[Certificate], presented: list[Certificate], reason: str
+) -> None:
+    status, _, error = answer_to(tmp_path, pinned, presented)
+    assert status == 0
+    assert f"its certificate is refused ({reason}" in error
+    assert error.endswith(f"check certificate_path {tmp_path}/pinned.pem")
+
+
+def test_without_a_certificate_of_its_own_the_system_s_list_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served_with(tmp_path, [SELF_SIGNED]) as url:
+        fetch = systemd_unit.fetcher("me", "p:w é", None)
+        assert "CERTIFICATE_VERIFY_FAILED" in fetch(url).error
+        (tmp_path / "list.pem").write_text(SELF_SIGNED.pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "list.pem"))
+        assert "Hostname mismatch" in fetch(url).error or "IP address mismatch" in fetch(url).error
+
+
+def test_the_certificate_is_read_at_each_attempt(tmp_path: Path) -> None:
+    file = tmp_path / "pinned.pem"
+    fetch = systemd_unit.fetcher(None, None, str(file))
+    with served_with(tmp_path, [SELF_SIGNED]) as url:
+        assert fetch(url) == (0, "", f"certificate_path {file} does not exist")
+        for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+            file.write_text(text)
+            assert fetch(url) == (0, "", f"certificate_path {file} holds no certificate")
+        file.write_text(SELF_SIGNED.pem)
+        assert fetch(url) == (401, "401 to GET", "")

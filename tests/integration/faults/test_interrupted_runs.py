@@ -129,3 +129,23 @@ def test_the_next_run_does_the_rest(
     assert grafana.data(f"/api/dashboards/uid/{name}")["meta"]["provisioned"]
     # Ansible outlives a cut connection and a reboot: then there was nothing left for the next run.
     assert due == 0 if finished else nothing_is_due(playbook, **change)
+
+
+def test_data_sources_that_a_killed_run_left_unread_are_read_by_the_next_one(
+    playbook: Playbook, start: Start, connect: Connect, variables: dict[str, Any]
+) -> None:
+    # On the way back from other tests' changes Grafana may be due for a restart, which reads everything.
+    changes(playbook("site.yml"))
+    (own,) = variables["grafana_datasources"]
+    change: dict[str, Any] = {"grafana_datasources": [own | {"jsonData": {"timeInterval": "17s"}}]}
+    run = start("site.yml", **change)
+    assert run.stdout
+    assert any(line.startswith("TASK [grafana : Run the service]") for line in run.stdout)
+    kill_the_run(run, "")
+    run.communicate()
+
+    grafana = connect()[1]
+    assert "timeInterval" not in grafana.data(f"/api/datasources/uid/{own['uid']}")["jsonData"]
+    assert changes(playbook("site.yml", **change)) == 1
+    assert grafana.data(f"/api/datasources/uid/{own['uid']}")["jsonData"]["timeInterval"] == "17s"
+    assert changes(playbook("site.yml", **change)) == 0

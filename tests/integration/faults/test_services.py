@@ -60,6 +60,17 @@ def test_killed_fifty_times_in_a_row_both_services_come_back(
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.usefixtures("healed")
+def test_the_verification_of_a_stopped_service_fails_and_leaves_it_stopped(host: Host, playbook: Playbook) -> None:
+    host.check_output("sudo systemctl stop prometheus.service")
+    done = playbook("playbooks/verify.yml")
+    refused(done, "prometheus.service is not as site.yml leaves it; due: start.")
+    assert unit_properties(host, "prometheus.service", "ActiveState")["ActiveState"] == "inactive"
+    # Grafana runs, and says what it cannot reach.
+    done = playbook("playbooks/verify.yml", "--tags=grafana")
+    refused(done, "The data source prometheus in grafana_datasources does not work: ")
+
+
 def test_a_unit_that_does_not_come_up_fails_the_run_with_its_last_words(playbook: Playbook, jobs: set[str]) -> None:
     # Prometheus takes the flag, and finds its value wrong when it opens its data.
     done = playbook("site.yml", prometheus_flags=["--storage.tsdb.wal-segment-size=1KB"])
