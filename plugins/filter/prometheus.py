@@ -13,20 +13,21 @@ from ansible.errors import AnsibleFilterError
 SHOWN = 300
 
 
-def with_self_scrape_login(
-    scrape_configs: Iterable[Mapping[str, Any]], basic_auth: Mapping[str, str]
+def with_self_scrape_settings(
+    scrape_configs: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """Give the job named ``prometheus`` the login of Prometheus, unless it has one of its own.
+    """Give the job named ``prometheus`` what it takes to scrape Prometheus itself.
 
     :param scrape_configs: jobs in Prometheus' syntax
-    :param basic_auth: a ``basic_auth`` section
+    :param settings: settings of a job, such as ``basic_auth``; each that the job has itself stays as it is, and a job
+        with ``authorization`` gets no login besides
     """
-    return [
-        {**job, "basic_auth": basic_auth}
-        if job["job_name"] == "prometheus" and not {"basic_auth", "authorization"} & set(job)
-        else job
-        for job in scrape_configs
-    ]
+    return [{**job, **_lacking(job, settings)} if job["job_name"] == "prometheus" else job for job in scrape_configs]
+
+
+def _lacking(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    own = {*job, *(["basic_auth"] if "authorization" in job else [])}
+    return {name: value for name, value in settings.items() if name not in own}
 
 
 def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
@@ -143,5 +144,5 @@ class FilterModule:
             "target_table": target_table,
             "targets_down": targets_down,
             "targets_pending": targets_pending,
-            "with_self_scrape_login": with_self_scrape_login,
+            "with_self_scrape_settings": with_self_scrape_settings,
         }

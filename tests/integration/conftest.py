@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, UNITS, Api, Playbook, Start, poll
+from tests.integration.node import PROJECT, UNITS, Api, Playbook, Start, poll, unit_properties
 
 VARIABLES = [
     "prometheus_version",
@@ -32,6 +32,8 @@ VARIABLES = [
     "grafana_admin_password",
     "grafana_secret_key",
     "grafana_datasources",
+    "tls_pair",
+    "monitoring_scheme",
     "testbed_cache",
     "testbed_archive_server",
     "ansible_host",
@@ -39,6 +41,11 @@ VARIABLES = [
     "ansible_user",
     "ansible_ssh_private_key_file",
 ]
+
+FINGERPRINT = (
+    "sudo find /etc/prometheus /etc/grafana /etc/systemd/system /mnt/prometheus /mnt/grafana "
+    "-path '*/data/*' -prune -o -maxdepth 3 -printf '%p %i %m %u %l\\n' | grep -v '/\\.lock ' | sort"
+)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +108,7 @@ def tunnel(variables: dict[str, Any]) -> Iterator[Callable[[int], str]]:
                 return probe.connect_ex(("127.0.0.1", local)) == 0
 
         assert poll(listening, 20), f"no tunnel to port {port}"
-        return f"http://127.0.0.1:{local}"
+        return f"{variables['monitoring_scheme']}://127.0.0.1:{local}"
 
     yield forward
     for process in tunnels:
@@ -113,7 +120,9 @@ def tunnel(variables: dict[str, Any]) -> Iterator[Callable[[int], str]]:
 def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     """Return Prometheus' API, with its login."""
     return Api(
-        tunnel(variables["prometheus_port"]), (variables["prometheus_username"], variables["prometheus_password"])
+        tunnel(variables["prometheus_port"]),
+        (variables["prometheus_username"], variables["prometheus_password"]),
+        variables["tls_pair"]["certificate"],
     )
 
 
@@ -123,7 +132,20 @@ def grafana(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     return Api(
         tunnel(variables["grafana_port"]),
         (variables["grafana_admin_user"], variables["grafana_admin_password"]),
+        variables["tls_pair"]["certificate"],
     )
+
+
+@pytest.fixture
+def unchanged(host: Host) -> Iterator[None]:
+    """Fail when the node is not afterwards as it was before."""
+
+    def state() -> tuple[str, list[dict[str, str]]]:
+        return host.check_output(FINGERPRINT), [unit_properties(host, u, "MainPID", "ActiveState") for u in UNITS]
+
+    before = state()
+    yield
+    assert state() == before
 
 
 @pytest.fixture(autouse=True)

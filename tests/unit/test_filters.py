@@ -16,7 +16,7 @@ from plugins.filter.prometheus import (
     target_table,
     targets_down,
     targets_pending,
-    with_self_scrape_login,
+    with_self_scrape_settings,
 )
 from plugins.filter.systemd import systemd_arguments
 from plugins.filter.variables import misspelt_variables
@@ -159,18 +159,28 @@ def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:
     assert targets_pending(NOTHING, [{"job_name": "ec2", "ec2_sd_configs": []}], LOADED_AT) == []
 
 
-def test_the_self_scrape_gets_the_login_and_no_other_job() -> None:
-    login = {"username": "admin", "password_file": "password"}
+SELF_SCRAPE = {"basic_auth": {"username": "admin"}, "scheme": "https", "tls_config": {"ca_file": "mine"}}
+
+
+def test_the_self_scrape_gets_the_settings_and_no_other_job() -> None:
     jobs = [{"job_name": "prometheus"}, {"job_name": "ingest"}]
-    assert with_self_scrape_login(jobs, login) == [
-        {"job_name": "prometheus", "basic_auth": login},
+    assert with_self_scrape_settings(jobs, SELF_SCRAPE) == [
+        {"job_name": "prometheus", **SELF_SCRAPE},
         {"job_name": "ingest"},
     ]
 
 
-def test_a_login_of_the_users_own_stays() -> None:
+@pytest.mark.parametrize(
+    "own", [{"basic_auth": {"username": "me"}}, {"scheme": "http"}, {"tls_config": {"insecure_skip_verify": True}}]
+)
+def test_a_setting_of_the_users_own_stays(own: dict[str, Any]) -> None:
+    job = {"job_name": "prometheus", **own}
+    assert with_self_scrape_settings([job], SELF_SCRAPE) == [{"job_name": "prometheus", **SELF_SCRAPE, **own}]
+
+
+def test_another_login_of_the_users_own_stays_alone() -> None:
     job = {"job_name": "prometheus", "authorization": {"credentials_file": "token"}}
-    assert with_self_scrape_login([job], {"username": "admin", "password_file": "password"}) == [job]
+    assert with_self_scrape_settings([job], {"basic_auth": {"username": "admin"}}) == [job]
 
 
 @pytest.mark.parametrize("salt", ["A" * 22, "z" * 22, "abcdefghij0123456789XY", "9" * 30])

@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,10 +22,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.certificates import Pair, sign
 
 HOME = Path(__file__).parents[2] / "molecule/testbed/grafana_standin"
 PROGRAM = HOME / "bin/grafana"
@@ -51,21 +48,12 @@ class Certificate:
     issuer: "Certificate | None" = None
 
     def __post_init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.common_name)])
-        signer, now = self.issuer or self, datetime.now(UTC)
-        builder = x509.CertificateBuilder(signer.subject, self.subject, self.key.public_key())
-        builder = builder.serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        builder = builder.add_extension(x509.BasicConstraints(ca=not self.names, path_length=None), critical=True)
-        if self.names:
-            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in self.names])
-            builder = builder.add_extension(names, critical=False)
-        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        issuer = self.issuer.pair if self.issuer else None
+        self.pair: Pair = sign(*self.names, common_name=self.common_name, issuer=issuer, authority=not self.names)
         self.path = self.folder / f"{self.common_name}.pem"
-        self.path.write_bytes(builder.sign(signer.key, hashes.SHA256()).public_bytes(pem))
+        self.path.write_text(self.pair.certificate)
         self.key_path = self.folder / f"{self.common_name}.key"
-        self.key_path.write_bytes(self.key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+        self.key_path.write_text(self.pair.key)
 
     @property
     def text(self) -> str:
@@ -560,6 +548,12 @@ def test_security_headers_and_cookie_follow_the_ini(grafana: Grafana, certificat
     assert headers["Strict-Transport-Security"] == "max-age=3600"
     assert headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
     assert not {"X-Content-Type-Options", "X-XSS-Protection", "X-Frame-Options"} & set(headers)
+
+
+def test_links_begin_with_the_address_of_the_ini(grafana: Grafana) -> None:
+    grafana.ini(more="[server]\nroot_url = https://monitoring.example.com/")
+    with grafana.running():
+        assert grafana.call("/api/frontend/settings")[1]["appUrl"] == "https://monitoring.example.com/"
 
 
 def test_strict_transport_security_does_not_wait_for_https(grafana: Grafana) -> None:
