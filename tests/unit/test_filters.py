@@ -19,7 +19,11 @@ from plugins.filter.prometheus import (
     with_self_scrape_login,
 )
 from plugins.filter.systemd import systemd_arguments
-from plugins.filter.variables import misspelt_variables
+from plugins.lookup.misspelt_variables import LookupModule
+from plugins.test.systemd import systemd_memory_limit
+
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 def target(health: str, job: str, error: str = "") -> dict[str, Any]:
@@ -31,14 +35,21 @@ def target(health: str, job: str, error: str = "") -> dict[str, Any]:
     }
 
 
-def test_a_misspelt_variable_is_named_with_the_nearest_right_one() -> None:
-    assert misspelt_variables(
-        ["prometheus_prot", "prometheus_port"], {"prometheus_port": {}, "prometheus_root": {}}
-    ) == ["prometheus_prot is not a variable of this role: did you mean prometheus_port?"]
+def test_a_misspelt_variable_of_the_role_is_named_with_the_nearest_right_one() -> None:
+    variables = {"prometheus_prot": 9, "prometheus_port": 9090, "grafana_prot": 3}
+    assert LookupModule().run([str(ROLES / "prometheus")], variables) == [
+        "prometheus_prot is not a variable of this role: did you mean prometheus_port?"
+    ]
 
 
-def test_a_known_variable_is_not_named() -> None:
-    assert misspelt_variables(["prometheus_port"], ["prometheus_port", "prometheus_root"]) == []
+@pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824])
+def test_a_limit_that_systemd_understands_passes(limit: object) -> None:
+    assert systemd_memory_limit(limit)
+
+
+@pytest.mark.parametrize("limit", ["1 gig", "2GB", "", "-1", "ten%", "2G\n"])
+def test_a_limit_that_systemd_would_misread_does_not(limit: object) -> None:
+    assert not systemd_memory_limit(limit)
 
 
 @pytest.mark.parametrize(
