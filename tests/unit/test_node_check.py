@@ -277,13 +277,14 @@ def test_what_is_reserved_for_root_does_not_count_as_free(monkeypatch: pytest.Mo
     assert node_check.free_bytes(Path("/")) == 12
 
 
-def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("needed", [True, False])
+def test_the_module_tells_all_problems_of_what_runs_here_at_once(tmp_path: Path, needed: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         entry = {"port": listener.getsockname()[1], "unit": "nobodys.service", "variable": "any_port"}
         options = {
             "info_dir": str(tmp_path),
-            "ports": [entry],
-            "space": [wish(tmp_path / "x", 10**9, "any_dir")],
+            "ports": [entry | {"needed": needed}],
+            "space": [wish(tmp_path / "x", 10**9, "any_dir") | {"needed": needed}],
         }
         done = subprocess.run(
             [sys.executable, node_check.__file__],
@@ -295,5 +296,5 @@ def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["failed"]
     assert result["msg"].startswith("This node cannot be provisioned; nothing was changed:\n- ")
-    for word in ("emr_required", "any_port", "any_dir"):
-        assert word in result["msg"]
+    assert "emr_required" in result["msg"]
+    assert [word in result["msg"] for word in ("any_port", "any_dir")] == [needed, needed]
