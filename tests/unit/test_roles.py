@@ -48,7 +48,7 @@ def test_every_default_has_a_comment(role: str) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("role", ["prometheus", "grafana"])
+@pytest.mark.parametrize("role", ["alertmanager", "prometheus", "grafana"])
 def test_the_release_to_run_is_pinned_for_both_architectures(role: str) -> None:
     defaults = load(role, "defaults/main.yml")
     checksums = defaults[f"{role}_checksums"][defaults[f"{role}_version"]]
