@@ -24,6 +24,7 @@ VARIABLES = [
     "prometheus_username",
     "prometheus_password",
     "prometheus_retention_time",
+    "alertmanager_root",
     "alertmanager_port",
     "alertmanager_username",
     "alertmanager_password",

@@ -17,7 +17,10 @@ from plugins.filter.alertmanager import inline_secrets, missing_secrets, sending
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/alertmanager"
 AMTOOL = ROOT / ".cache/testbed/amtool"
-EXAMPLES = re.findall(r"^## (.*?)$.*?^```yaml\n(.*?)^```", (ROOT / "docs/alerting.md").read_text(), re.M | re.S)
+EXAMPLES = [
+    *re.findall(r"^## (.*?)$.*?^```yaml\n(.*?)^```", (ROOT / "docs/alerting.md").read_text(), re.M | re.S),
+    *re.findall(r"^\*\*(Alerts .*?)\*\*.*?^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S),
+]
 TEAM_AND_ON_CALL = next(text for title, text in EXAMPLES if "PagerDuty" in title)
 
 Render = Callable[[str], Path]
@@ -57,12 +60,19 @@ def told(file: Path, **labels: str) -> str:
     return amtool(*routes, *(f"{name}={value}" for name, value in labels.items()))
 
 
-def test_the_document_has_examples() -> None:
-    assert len(EXAMPLES) >= 5
+def test_the_documents_have_examples() -> None:
+    assert [title for title, _ in EXAMPLES] == [
+        "By e-mail",
+        "Slack",
+        "PagerDuty for what is critical, a channel for the rest",
+        "Amazon SNS",
+        "When the monitoring itself dies",
+        "Alerts to a person.",
+    ]
 
 
 @pytest.mark.parametrize("example", [text for _, text in EXAMPLES], ids=[title for title, _ in EXAMPLES])
-def test_alertmanager_takes_the_examples_of_the_document(render: Render, example: str) -> None:
+def test_alertmanager_takes_the_examples_of_the_documents(render: Render, example: str) -> None:
     file = render(example)
     assert "SUCCESS" in amtool("check-config", file)
     config = DataLoader().load_from_file(str(file))
