@@ -128,6 +128,7 @@ def saved_since(host: Host, moment: float) -> bool:
 def test_a_kill_loses_and_doubles_nothing_that_is_ten_seconds_old(
     host: Host, alertmanager: Api, service: Service, inbox: Inbox
 ) -> None:
+    service.recover()
     inbox.forget()
     service.fail()
     for via in ("webhook", "mail"):
@@ -147,6 +148,7 @@ def test_a_kill_loses_and_doubles_nothing_that_is_ten_seconds_old(
 def test_what_could_not_be_sent_is_sent_after_a_kill_once_or_at_worst_twice(
     host: Host, alertmanager: Api, service: Service, inbox: Inbox
 ) -> None:
+    service.recover()
     inbox.stop()
     failed = "alertmanager_notification_requests_failed_total"
     before = metric(alertmanager, failed)
