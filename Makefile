@@ -1,7 +1,7 @@
 # What a user types. `make help` lists it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
-SCENARIOS := faults default uninstall selfprovision upgrade
+SCENARIOS := faults default alerts uninstall selfprovision upgrade
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
 .PHONY: help up down verify test lint unit aws molecule dashboards pins lock

@@ -1,7 +1,7 @@
 """The release archives that a local node installs.
 
-The real ones, pinned by the roles, where upstream can be reached. Else Prometheus is Debian's package,
-repacked in upstream's layout, and Grafana is the stand-in that lies beside this file.
+The real ones, pinned by the roles, where upstream can be reached. Else Prometheus and Alertmanager are Debian's
+packages, repacked in upstream's layout, and Grafana is the stand-in that lies beside this file.
 """
 
 from __future__ import annotations
@@ -36,11 +36,38 @@ set -- -o Dir::Etc::sourcelist=/out/sources.list -o Dir::Etc::sourceparts=- -o D
     -o Dir::Cache=/out/cache -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false
 apt-get "$@" --quiet=2 update
 cd /out
-apt-get "$@" --quiet=2 download prometheus promtool
+apt-get "$@" --quiet=2 download $PACKAGES
 for deb in *.deb; do dpkg -x "$deb" tree; done
-dpkg-deb --field prometheus_*.deb Version >version
+dpkg-deb --field "${PACKAGES%% *}"_*.deb Version >version
 chown -R "$OWNER" /out
 """
+
+
+# By role: Debian's packages, the one with the version first, and what stands for each file of upstream's archive.
+DEBIAN = {
+    "prometheus": (
+        "prometheus promtool",
+        {
+            "prometheus": "bin/prometheus",
+            "promtool": "bin/promtool",
+            "NOTICE": "share/doc/prometheus/NOTICE",
+            "LICENSE": "share/doc/prometheus/copyright",
+        },
+    ),
+    "alertmanager": (
+        "prometheus-alertmanager",
+        {
+            "alertmanager": "bin/prometheus-alertmanager",
+            "amtool": "bin/amtool",
+            "alertmanager.yml": "share/doc/prometheus-alertmanager/examples/simple.yml",
+            "NOTICE": "share/doc/prometheus-alertmanager/NOTICE",
+            "LICENSE": "share/doc/prometheus-alertmanager/copyright",
+            # Upstream's program holds its templates of messages; Debian's reads them from /usr/share.
+            "debian/default.tmpl": "share/prometheus/alertmanager/default.tmpl",
+            "debian/email.tmpl": "share/prometheus/alertmanager/email.tmpl",
+        },
+    ),
+}
 
 
 class ArchiveError(Exception):
@@ -48,7 +75,7 @@ class ArchiveError(Exception):
 
 
 def ensure(folder: Path, image: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Have both archives in a folder.
+    """Have all archives in a folder.
 
     :param folder: where the archives are kept
     :param image: the node's Docker image
@@ -58,11 +85,17 @@ def ensure(folder: Path, image: str, say: Callable[[str], None]) -> dict[str, An
     """
     folder.mkdir(parents=True, exist_ok=True)
     # What one upgrades from: the newest that Debian has of the major version before.
-    older = _debian_prometheus("trixie", folder, image, say)
-    prometheus = _upstream("prometheus", folder, say) or _debian_prometheus("sid", folder, image, say)
+    older = _debian("prometheus", "trixie", folder, image, say)
+    prometheus = _upstream("prometheus", folder, say) or _debian("prometheus", "sid", folder, image, say)
+    alertmanager = _upstream("alertmanager", folder, say) or _debian("alertmanager", "sid", folder, image, say)
     grafana = _upstream("grafana", folder, say) or _grafana_standin(folder, say)
-    _extract_promtool(prometheus, folder.parent / "promtool")
-    return _variables("prometheus", prometheus, older) | _variables("grafana", grafana)
+    _extract(prometheus, folder.parent / "promtool")
+    _extract(alertmanager, folder.parent / "amtool")
+    return (
+        _variables("prometheus", prometheus, older)
+        | _variables("alertmanager", alertmanager)
+        | _variables("grafana", grafana)
+    )
 
 
 def _architecture() -> str:
@@ -110,47 +143,42 @@ def _upstream(role: str, folder: Path, say: Callable[[str], None]) -> Path | Non
     return archive
 
 
-def _debian_prometheus(suite: str, folder: Path, image: str, say: Callable[[str], None]) -> Path:
-    """Repack the Prometheus of a Debian suite in upstream's layout."""
-    kept = folder / f"prometheus-{suite}"
+def _debian(role: str, suite: str, folder: Path, image: str, say: Callable[[str], None]) -> Path:
+    """Repack a program of a Debian suite in upstream's layout."""
+    kept = folder / f"{role}-{suite}"
     if kept.exists():
         return kept.resolve()
-    say(f"repacking the Prometheus of Debian {suite}")
+    say(f"repacking the {role} of Debian {suite}")
+    packages, layout = DEBIAN[role]
     work = folder / "debian"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     done = subprocess.run(
         ["docker", "run", "--rm", f"--volume={work}:/out", f"--env=OWNER={os.getuid()}:{os.getgid()}",
-         f"--env=SUITE={suite}", image, "sh", "-c", DOWNLOAD_DEBS],
+         f"--env=SUITE={suite}", f"--env=PACKAGES={packages}", image, "sh", "-c", DOWNLOAD_DEBS],
         text=True, capture_output=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise ArchiveError(f"Debian's packages of Prometheus cannot be had:\n{done.stderr.strip()}")
+        raise ArchiveError(f"Debian's packages {packages} cannot be had:\n{done.stderr.strip()}")
     version = (work / "version").read_text().split("-")[0]
-    tree = work / "tree" / "usr"
-    archive = folder / f"prometheus-{version}.linux-{_architecture()}.tar.gz"
-    _pack(
-        archive,
-        f"prometheus-{version}.linux-{_architecture()}",
-        [("prometheus", tree / "bin" / "prometheus"), ("promtool", tree / "bin" / "promtool"),
-         ("NOTICE", tree / "share" / "doc" / "prometheus" / "NOTICE"),
-         ("LICENSE", tree / "share" / "doc" / "prometheus" / "copyright")],
-    )  # fmt: skip
+    archive = folder / f"{role}-{version}.linux-{_architecture()}.tar.gz"
+    files = [(name, work / "tree" / "usr" / path) for name, path in layout.items()]
+    _pack(archive, archive.name.removesuffix(".tar.gz"), files)
     shutil.rmtree(work)
     kept.symlink_to(archive.name)
     return archive
 
 
-def _extract_promtool(archive: Path, promtool: Path) -> None:
-    """Put promtool where the unit tests find it."""
-    if promtool.exists() and promtool.stat().st_mtime > archive.stat().st_mtime:
+def _extract(archive: Path, tool: Path) -> None:
+    """Put a tool of an archive where the unit tests find it."""
+    if tool.exists() and tool.stat().st_mtime > archive.stat().st_mtime:
         return
     with tarfile.open(archive) as tar:
-        member = next(m for m in tar if Path(m.name).name == "promtool")
+        member = next(m for m in tar if Path(m.name).name == tool.name)
         content = tar.extractfile(member)
-        assert content is not None, "promtool is a regular file"  # noqa: S101
-        promtool.write_bytes(content.read())
-    promtool.chmod(0o755)
+        assert content is not None, f"{tool.name} is a regular file"  # noqa: S101
+        tool.write_bytes(content.read())
+    tool.chmod(0o755)
 
 
 def _grafana_standin(folder: Path, say: Callable[[str], None]) -> Path:

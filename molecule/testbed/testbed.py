@@ -225,6 +225,13 @@ def create(name: str, ssh_port: int, published: Sequence[int]) -> None:
         "docker", "exec", "--interactive", "--user=hadoop", name,
         "sh", "-c", "cat >/home/hadoop/.ssh/authorized_keys", input=key.with_suffix(".pub").read_text(),
     )  # fmt: skip
+    # Debian's Alertmanager looks for its templates of messages there, upstream's holds them in its program.
+    version = yaml.safe_load(GENERATED_VARS.read_text())["alertmanager_version"]
+    run(
+        "docker", "exec", name, "sh", "-c",
+        "mkdir -p /usr/share/prometheus && ln --symbolic --force --no-dereference "
+        f"/mnt/alertmanager/releases/{version}/debian /usr/share/prometheus/alertmanager",
+    )  # fmt: skip
     ssh = (
         "ssh", "-i", key, "-p", str(ssh_port), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
         "-o", "UserKnownHostsFile=/dev/null", "hadoop@127.0.0.1", "sudo", "true",

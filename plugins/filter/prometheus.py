@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,31 @@ def with_self_scrape_settings(
 def _lacking(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {*job, *(["basic_auth"] if "authorization" in job else [])}
     return {name: value for name, value in settings.items() if name not in own}
+
+
+def passwords_in_files(config: Any, salt: str) -> dict[str, Any]:
+    """Take the passwords of logins out of a configuration, so that it can be shown.
+
+    :param config: a configuration in Prometheus' syntax
+    :param salt: random text that goes into the names of the files, so that these give nothing away
+    :returns: ``config``, in which each ``basic_auth`` names a file, and ``files``, name -> password
+    """
+    files: dict[str, str] = {}
+
+    def without_passwords(part: Any, name: str = "") -> Any:
+        if isinstance(part, Mapping):
+            shown = in_file(part) if name == "basic_auth" and "password" in part else part
+            return {key: without_passwords(value, key) for key, value in shown.items()}
+        return [without_passwords(value) for value in part] if isinstance(part, list | tuple) else part
+
+    def in_file(login: Mapping[str, Any]) -> dict[str, Any]:
+        password = str(login["password"])
+        # Another password has another name, for the reload to see it.
+        file = f"password-{hashlib.sha256(f'{salt}{password}'.encode()).hexdigest()[:8]}"
+        files[file] = password
+        return {key: value for key, value in login.items() if key != "password"} | {"password_file": file}
+
+    return {"config": without_passwords(config), "files": files}
 
 
 def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
@@ -140,6 +166,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters of this file by name."""
         return {
+            "passwords_in_files": passwords_in_files,
             "prometheus_rule_files": prometheus_rule_files,
             "target_table": target_table,
             "targets_down": targets_down,

@@ -53,6 +53,10 @@ options:
         description: The variable to change for another port.
         type: str
         required: true
+      needed:
+        description: Whether the service runs on this node at all.
+        type: bool
+        default: true
   space:
     description: How much free disk space the services need. What is asked of one file system is added up.
     type: list
@@ -74,6 +78,10 @@ options:
       unless:
         description: A path. If it exists, the space has been used already and nothing more is needed.
         type: path
+      needed:
+        description: Whether the service runs on this node at all.
+        type: bool
+        default: true
   folders:
     description:
       - Folders that root makes. One that lies below a folder of a service's user is a problem, since that user
@@ -138,6 +146,11 @@ ansible_facts:
         cluster_id: j-2AXXXXXXGAPLF
         region: eu-central-1
         master_private_dns_name: ip-10-0-0-12.eu-central-1.compute.internal
+    services:
+      description: The services whose unit files lie in C(/etc/systemd/system), with the suffix.
+      type: list
+      elements: str
+      sample: [alertmanager.service, prometheus.service]
 os:
   description: The operating system as it calls itself.
   returned: always
@@ -161,6 +174,7 @@ ARGUMENTS: dict[str, Any] = {
             "port": {"type": "int", "required": True},
             "unit": {"type": "str", "required": True},
             "variable": {"type": "str", "required": True},
+            "needed": {"type": "bool", "default": True},
         },
     },
     "space": {
@@ -172,6 +186,7 @@ ARGUMENTS: dict[str, Any] = {
             "megabytes": {"type": "int", "required": True},
             "variable": {"type": "str", "required": True},
             "unless": {"type": "path"},
+            "needed": {"type": "bool", "default": True},
         },
     },
     "folders": {
@@ -481,21 +496,24 @@ def main() -> None:
     systemctl = module.get_bin_path("systemctl")
     version = module.run_command([systemctl, "--version"])[1] if systemctl else ""
     machine = os.uname().machine
+    ports, space = ([entry for entry in params[name] if entry["needed"]] for name in ("ports", "space"))
     emr, problems = emr_identity(Path(params["info_dir"]), params["emr_required"])
     problems = [
         *base_problems(machine, (sys.version_info[0], sys.version_info[1]), os.geteuid()),
         *os_problems(release),
         *systemd_problems(version, Path("/run/systemd/system")),
         *problems,
-        *port_problems(Path("/proc"), params["ports"]),
-        *space_problems(params["space"]),
+        *port_problems(Path("/proc"), ports),
+        *space_problems(space),
         *folder_problems(params["folders"]),
     ]
     name = release.get("PRETTY_NAME", "")
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
         module.fail_json(f"This node cannot be provisioned; nothing was changed:{lines}", problems=problems, os=name)
-    module.exit_json(changed=False, os=name, ansible_facts={"architecture": machine, "emr": emr})
+    services = sorted(path.name for path in Path("/etc/systemd/system").glob("*.service"))
+    facts = {"architecture": machine, "emr": emr, "services": services}
+    module.exit_json(changed=False, os=name, ansible_facts=facts)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ options:
         staged folder of the tree of that name. They run as root, in order, in the first tree's staged folder,
         with C(LC_ALL=C).
       - They are run whenever something differs, in check mode too. In check mode alone, a check whose
-        executable is not on the node yet is skipped with a warning.
+        executable is not on the node yet, or that says so with status 127, as timeout(1) does, is skipped with a
+        warning.
       - Let the files refer to each other by relative paths, else a check reads what is live.
     type: list
     elements: list
@@ -196,6 +197,7 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 LEFT_LIMIT = 50
 OUTPUT_LIMIT = 10_000
 DIFF_LIMIT = 256 * 1024
+NOT_FOUND = 127  # what timeout(1), env(1) and the shell return for a program that is not there
 STAGED_SUFFIX = "[a-z0-9_]{8}"  # what tempfile appends
 
 
@@ -731,11 +733,12 @@ def run_checks(task: Task, stages: Mapping[str, str], check: bool) -> list[str]:
         try:
             status, output = run_check(words, stages[task.trees[0].name], task.check_timeout)
         except OSError as err:
-            if check and isinstance(err, FileNotFoundError):
-                warnings.append(f"{task.name}: `{meant}` was skipped: {words[0]} is not on the node yet")
-                continue
-            raise TreeError(f"cannot run `{meant}`: {err.strerror}") from err
-        if status != 0:
+            if not (check and isinstance(err, FileNotFoundError)):
+                raise TreeError(f"cannot run `{meant}`: {err.strerror}") from err
+            status = NOT_FOUND
+        if check and status == NOT_FOUND:
+            warnings.append(f"{task.name}: `{meant}` was skipped: its program is not on the node yet")
+        elif status != 0:
             for tree in task.trees:
                 output = output.replace(stages[tree.name], tree.dest)
             why = "" if status is not None else f" (it took more than {task.check_timeout} seconds)"

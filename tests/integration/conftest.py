@@ -24,6 +24,13 @@ VARIABLES = [
     "prometheus_username",
     "prometheus_password",
     "prometheus_retention_time",
+    "alertmanager_root",
+    "alertmanager_port",
+    "alertmanager_username",
+    "alertmanager_password",
+    "alertmanager_receivers",
+    "alertmanager_secrets",
+    "alertmanager_route",
     "grafana_version",
     "grafana_checksums",
     "grafana_root",
@@ -127,6 +134,15 @@ def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
 
 
 @pytest.fixture(scope="session")
+def alertmanager(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
+    """Return Alertmanager's API, with its login."""
+    return Api(
+        tunnel(variables["alertmanager_port"]),
+        (variables["alertmanager_username"], variables["alertmanager_password"]),
+    )
+
+
+@pytest.fixture(scope="session")
 def grafana(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     """Return Grafana's API, with the administrator's login."""
     return Api(
@@ -154,7 +170,7 @@ def _journal_on_failure(request: pytest.FixtureRequest, host: Host) -> Iterator[
     failed = request.session.testsfailed
     yield
     if request.session.testsfailed > failed:
-        for unit in UNITS:
+        for unit in (*UNITS, "alertmanager.service"):
             print(host.run(f"sudo journalctl --no-pager --lines=20 --unit={unit}").stdout)
 
 

@@ -19,7 +19,7 @@ from plugins.filter.bcrypt_hash import bcrypt_hash
 from plugins.filter.grafana_ini import to_grafana_ini
 from plugins.filter.prometheus import SHOWN, prometheus_rule_files, target_table, targets_down
 from plugins.filter.systemd import systemd_arguments
-from plugins.filter.variables import misspelt_variables
+from plugins.lookup.misspelt_variables import misspelt
 
 # Any character, and time and again those that mean something to a shell, a template, a parser or a terminal.
 TEXT = st.text() | st.lists(
@@ -127,7 +127,7 @@ def test_a_salt_that_is_none_is_refused(salt: str) -> None:
 
 @given(st.sets(TEXT), st.sets(TEXT, min_size=1))
 def test_exactly_the_unknown_variables_are_named_each_with_a_known_one(names: set[str], known: set[str]) -> None:
-    sentences = misspelt_variables(names, known)
+    sentences = misspelt(names, known)
     assert len(sentences) == len(names - known)
     for sentence, name in zip(sentences, sorted(names - known), strict=True):
         assert sentence in {f"{name} is not a variable of this role: did you mean {right}?" for right in known}

@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 from plugins.filter.bcrypt_hash import bcrypt_hash
 from plugins.filter.grafana_ini import to_grafana_ini
 from plugins.filter.prometheus import (
+    passwords_in_files,
     prometheus_rule_files,
     target_table,
     targets_down,
@@ -19,7 +20,10 @@ from plugins.filter.prometheus import (
     with_self_scrape_settings,
 )
 from plugins.filter.systemd import systemd_arguments
-from plugins.filter.variables import misspelt_variables
+from plugins.lookup.misspelt_variables import LookupModule
+from plugins.test.systemd import systemd_memory_limit
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 def target(health: str, job: str, error: str = "") -> dict[str, Any]:
@@ -31,14 +35,21 @@ def target(health: str, job: str, error: str = "") -> dict[str, Any]:
     }
 
 
-def test_a_misspelt_variable_is_named_with_the_nearest_right_one() -> None:
-    assert misspelt_variables(
-        ["prometheus_prot", "prometheus_port"], {"prometheus_port": {}, "prometheus_root": {}}
-    ) == ["prometheus_prot is not a variable of this role: did you mean prometheus_port?"]
+def test_a_misspelt_variable_of_the_role_is_named_with_the_nearest_right_one() -> None:
+    variables = {"prometheus_prot": 9, "prometheus_port": 9090, "grafana_prot": 3}
+    assert LookupModule().run([str(ROLES / "prometheus")], variables) == [
+        "prometheus_prot is not a variable of this role: did you mean prometheus_port?"
+    ]
 
 
-def test_a_known_variable_is_not_named() -> None:
-    assert misspelt_variables(["prometheus_port"], ["prometheus_port", "prometheus_root"]) == []
+@pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824])
+def test_a_limit_that_systemd_understands_passes(limit: object) -> None:
+    assert systemd_memory_limit(limit)
+
+
+@pytest.mark.parametrize("limit", ["1 gig", "2GB", "", "-1", "ten%", "2G\n"])
+def test_a_limit_that_systemd_would_misread_does_not(limit: object) -> None:
+    assert not systemd_memory_limit(limit)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,32 @@ def test_targets_are_pending_until_they_are_those_of_the_configuration(
 
 def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:
     assert targets_pending(NOTHING, [{"job_name": "ec2", "ec2_sd_configs": []}], LOADED_AT) == []
+
+
+def test_passwords_go_into_files_of_their_own() -> None:
+    login = {"username": "admin", "password": "a good phrase"}
+    jobs = [{"job_name": "a", "basic_auth": login}, {"job_name": "b", "basic_auth": {"username": "x"}}]
+    apart = passwords_in_files({"scrape_configs": jobs, "alerting": {"alertmanagers": [{"basic_auth": login}]}}, "salt")
+    (file,) = apart["files"]
+    assert apart["files"] == {file: login["password"]}
+    assert apart["config"] == {
+        "scrape_configs": [{"job_name": "a", "basic_auth": {"username": "admin", "password_file": file}}, jobs[1]],
+        "alerting": {"alertmanagers": [{"basic_auth": {"username": "admin", "password_file": file}}]},
+    }
+
+
+def test_the_name_of_a_password_file_changes_with_the_password_and_gives_nothing_away() -> None:
+    def file(password: str, salt: str) -> str:
+        (name,) = passwords_in_files({"basic_auth": {"password": password}}, salt)["files"]
+        return str(name)
+
+    assert file("one", "salt") == file("one", "salt")
+    assert len({file("one", "salt"), file("other", "salt"), file("one", "pepper")}) == 3
+
+
+def test_what_is_no_login_keeps_its_password() -> None:
+    config = {"openstack_sd_configs": [{"password": "there is no option for a file"}]}
+    assert passwords_in_files(config, "salt") == {"config": config, "files": {}}
 
 
 SELF_SCRAPE = {"basic_auth": {"username": "admin"}, "scheme": "https", "tls_config": {"ca_file": "mine"}}

@@ -355,13 +355,14 @@ def test_a_link_to_a_folder_of_the_system_is_no_folder_for_a_service(
     assert f"{tmp_path}/tool/data does not belong to {SERVICE} and holds " in problem
 
 
-def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("needed", [True, False])
+def test_the_module_tells_all_problems_of_what_runs_here_at_once(tmp_path: Path, needed: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         entry = {"port": listener.getsockname()[1], "unit": "nobodys.service", "variable": "any_port"}
         options = {
             "info_dir": str(tmp_path),
-            "ports": [entry],
-            "space": [wish(tmp_path / "x", 10**9, "any_dir")],
+            "ports": [entry | {"needed": needed}],
+            "space": [wish(tmp_path / "x", 10**9, "any_dir") | {"needed": needed}],
             "folders": [place(tmp_path / "data/root", "any_root"), place(tmp_path / "data", "any_data", SERVICE)],
         }
         done = subprocess.run(
@@ -374,5 +375,6 @@ def test_the_module_tells_all_problems_at_once(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["failed"]
     assert result["msg"].startswith("This node cannot be provisioned; nothing was changed:\n- ")
-    for word in ("emr_required", "any_port", "any_dir", "any_root"):
-        assert word in result["msg"]
+    assert "emr_required" in result["msg"]
+    assert "any_root" in result["msg"]
+    assert [word in result["msg"] for word in ("any_port", "any_dir")] == [needed, needed]

@@ -170,12 +170,16 @@ def test_a_check_that_hangs_is_killed_with_its_children(node: Node) -> None:
     assert time.monotonic() - begin < 10
 
 
-def test_a_missing_checker_is_forgiven_in_check_mode_only(node: Node) -> None:
-    payload = node.payload(config=node.tree(files={"a": "1"}), checks=[["/nowhere/promtool", "{config}"]])
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [("/nowhere/promtool", "cannot run `/nowhere/promtool"), ("timeout 9 /nowhere/promtool", "refused by `timeout 9")],
+)
+def test_a_missing_checker_is_forgiven_in_check_mode_only(node: Node, command: str, refusal: str) -> None:
+    payload = node.payload(config=node.tree(files={"a": "1"}), checks=[[*command.split(), "{config}"]])
     assert node.apply(payload, check=True)["warnings"] == [
-        f"app: `/nowhere/promtool {node.root}/etc/app` was skipped: /nowhere/promtool is not on the node yet"
+        f"app: `{command} {node.root}/etc/app` was skipped: its program is not on the node yet"
     ]
-    assert "cannot run `/nowhere/promtool" in refused(node, payload)
+    assert refusal in refused(node, payload)
 
 
 def test_what_is_no_longer_rendered_goes_away_with_its_folder(node: Node) -> None:

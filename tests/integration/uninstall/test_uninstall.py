@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from testinfra.host import Host
 
-from tests.integration.node import UNITS, Api, Playbook, poll, unit_properties
+from tests.integration import node
+from tests.integration.node import Api, Playbook, poll, unit_properties
 
+ROLES = ("prometheus", "grafana", "alertmanager")
+UNITS = (*node.UNITS, "alertmanager.service")
 MINE = "/etc/prometheus/mine.yml"
 SOURCE = {"uid": "mine", "name": "Mine", "type": "prometheus", "url": "http://localhost:9090", "access": "proxy"}
 
@@ -83,8 +87,8 @@ def test_everything_goes_but_the_data_and_what_the_user_made(
 
     assert changed > 0
     assert MINE in output
-    data = tuple(variables[f"{role}_root"] for role in ("prometheus", "grafana"))
-    accounts = ("prometheus:", "grafana:")
+    data = tuple(variables[f"{role}_root"] for role in ROLES)
+    accounts = tuple(f"{role}:" for role in ROLES)
     now = listing(host)
     assert bare <= now
     left = {line for line in now - bare if not line.startswith((*data, *accounts))}
@@ -132,5 +136,6 @@ def test_installed_again_it_is_like_new(
     install(playbook)
     # The old passwords: new ones were generated.
     assert prometheus("/api/v1/targets")[0] == grafana("/api/datasources/uid/mine")[0] == 401
-    password = host.check_output("sudo sh -c 'cat /etc/prometheus/password-*'")
+    jobs = yaml.safe_load(host.check_output("sudo cat /etc/prometheus/prometheus.yml"))["scrape_configs"]
+    password = host.check_output(f"sudo cat /etc/prometheus/{jobs[0]['basic_auth']['password_file']}")
     assert since < begin <= oldest_sample(prometheus.as_user(("admin", password)))

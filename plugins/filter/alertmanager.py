@@ -1,0 +1,72 @@
+"""Complete and check what the user says in Alertmanager's syntax."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+# The options of Alertmanager that hold a secret, by the end of the path to them.
+SECRET = re.compile(
+    r"(password|secret|token|token_id|credentials|webhook_url|(api|service|user|secret)_key"
+    r"|pagerduty_configs\.routing_key|slack(_configs\.|_)api_url)$"
+)
+
+
+def sending_resolved(receivers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Have receivers tell of the end of an alert too, where they do not say whether to.
+
+    By themselves some of Alertmanager's integrations do and others, such as e-mail and Slack, do not.
+
+    :param receivers: receivers in Alertmanager's syntax
+    """
+    return [
+        {
+            key: [{"send_resolved": True, **one} for one in value] if key.endswith("_configs") else value
+            for key, value in receiver.items()
+        }
+        for receiver in receivers
+    ]
+
+
+def inline_secrets(config: Any) -> list[str]:
+    """Return the paths of the options that hold a secret.
+
+    :param config: a configuration or a part of one in Alertmanager's syntax
+    """
+    return sorted({path for path, _ in _options(config) if SECRET.search(path)})
+
+
+def missing_secrets(config: Any, folder: str, names: Iterable[str]) -> list[str]:
+    """Return the files below a folder that a configuration refers to and that are not among the names.
+
+    :param config: a configuration or a part of one in Alertmanager's syntax
+    :param folder: folder of the secrets on the node
+    :param names: names of the files that will be there
+    """
+    files = {f"{folder}/{name}" for name in names}
+    return sorted({value for _, value in _options(config) if str(value).startswith(f"{folder}/")} - files)
+
+
+def _options(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each single value of a configuration with the path to it, lists left out."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from _options(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _options(value, path)
+    else:
+        yield path, config
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters of this file by name."""
+        return {
+            "inline_secrets": inline_secrets,
+            "missing_secrets": missing_secrets,
+            "sending_resolved": sending_resolved,
+        }

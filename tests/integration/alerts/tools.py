@@ -1,0 +1,134 @@
+"""What the tests of alerts share: what the receivers got, and the service that fails."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from testinfra.host import Host
+
+from tests.integration.alerts import receivers
+from tests.integration.node import Api, poll, unit_properties
+
+UNIT = "alertmanager.service"
+FOLDER = "/opt/receivers"
+
+
+@dataclass
+class Service:
+    """The service docproc of the demo, and what Alertmanager knows of it."""
+
+    host: Host
+    alertmanager: Api
+
+    def fail(self) -> None:
+        """Stop it."""
+        self.host.check_output("sudo systemctl stop docproc-service")
+
+    def recover(self) -> None:
+        """Start it, and wait until Alertmanager knows of no alert of it."""
+        self.host.check_output("sudo systemctl start docproc-service")
+        assert poll(lambda: self.alerts() == [], 40), self.alerts()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return its alerts."""
+        return list(self.alertmanager.data("/api/v2/alerts?filter=service%3D%22docproc%22"))
+
+
+@dataclass
+class Inbox:
+    """The webhook and the mail server on the node, and what they got since the last look at them."""
+
+    host: Host
+    api: Api
+    seen: int = field(init=False, default=0)
+
+    def install(self) -> None:
+        """Put the program and the certificate of the mail server on the node."""
+        source = base64.b64encode(Path(receivers.__file__).read_bytes()).decode()
+        self.host.check_output(
+            f"sudo mkdir -p {FOLDER} && echo {source} | base64 --decode | sudo tee {FOLDER}/receivers.py && "
+            "sudo openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
+            f"-addext subjectAltName=DNS:localhost -keyout {FOLDER}/key.pem -out {FOLDER}/certificate.pem"
+        )
+
+    def start(self) -> None:
+        """Start them with nothing in them."""
+        self.host.check_output(f"sudo systemd-run --collect --unit=receivers python3 {FOLDER}/receivers.py")
+        assert poll(self._answers, 20), self.host.check_output("sudo journalctl --unit=receivers")
+        self.seen = 0
+
+    def stop(self) -> None:
+        """Stop them; what they got is gone."""
+        self.host.check_output("sudo systemctl stop receivers")
+
+    def _answers(self) -> bool:
+        try:
+            return self.api("/messages")[0] == 200
+        except OSError:
+            return False
+
+    def forget(self) -> None:
+        """Look only at what comes from now on."""
+        self.seen = len(self.api.data("/messages"))
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what came."""
+        return list(self.api.data("/messages")[self.seen :])
+
+    def about(self, via: str) -> list[dict[str, Any]]:
+        """Return what came one way about the service docproc."""
+        return [m for m in self.messages() if (m["via"], m["service"]) == (via, "docproc")]
+
+    def wait_for(self, status: str, via: str) -> dict[str, Any]:
+        """Return the first message about the service that has a status, firing or resolved."""
+
+        def first() -> dict[str, Any] | None:
+            return next((message for message in self.about(via) if message["status"] == status), None)
+
+        found = poll(first, 30)
+        assert found, f"nothing {status} came by {via}: {self.messages()}"
+        return dict(found)
+
+
+def kill(service: Service) -> None:
+    """Kill Alertmanager, and wait until it has come back and has thought about the service's alerts."""
+    before = unit_properties(service.host, UNIT, "MainPID")["MainPID"]
+    service.host.check_output(f"sudo kill -9 {before}")
+
+    def knows() -> bool:
+        try:
+            return service.alerts() != []
+        except OSError:
+            return False
+
+    assert poll(knows, 40), "Alertmanager does not answer, or is not told of the alerts"
+    looked = "alertmanager_nflog_queries_total"
+    first = metric(service.alertmanager, looked)
+    # Once for each way at each group_interval.
+    assert poll(lambda: metric(service.alertmanager, looked) >= first + 4, 20)
+    assert unit_properties(service.host, UNIT, "MainPID")["MainPID"] != before
+
+
+def silence_ingest(alertmanager: Api) -> str:
+    """Silence a service that the tests leave alone; return the silence's id."""
+    now = datetime.now(UTC)
+    silence = {
+        "matchers": [{"name": "service", "value": "ingest", "isRegex": False}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(minutes=5)).isoformat(),
+        "createdBy": "test",
+        "comment": "to be kept",
+    }
+    return str(alertmanager.data("/api/v2/silences", silence)["silenceID"])
+
+
+def metric(alertmanager: Api, name: str) -> float:
+    """Return the sum of Alertmanager's own series of a name."""
+    page = alertmanager.data("/metrics")
+    found = [float(line.split()[-1]) for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+    assert found, f"there is no {name}"
+    return sum(found)
