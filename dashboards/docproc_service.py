@@ -1,6 +1,6 @@
 """The document processing service: throughput, duration, chunks, errors."""
 
-from dashboards.panels import dashboard, p95, query, row, timeseries
+from dashboards.panels import dashboard, firing, p95, query, row, timeseries
 
 DOCUMENTS = "sum(rate(docproc_processing_duration_seconds_count[1m]) * 60) by (content_type)"
 DURATION_P95 = p95("docproc_processing_duration_seconds_bucket", "content_type")
@@ -36,6 +36,7 @@ DASHBOARD = dashboard(
     "docproc-service",
     "docproc-service",
     "Throughput, duración, chunks y errores del Document Processing Service.",
+    firing('service="docproc"'),
     row(9, DOCUMENTS_PANEL, DURATION_PANEL),
     row(9, CHUNKS_PANEL, ERRORS_PANEL),
 )

@@ -1,6 +1,6 @@
 """The embedding service: throughput, OpenAI's latency and errors, the flow through Kafka."""
 
-from dashboards.panels import dashboard, p95, query, row, stat, timeseries
+from dashboards.panels import dashboard, firing, p95, query, row, stat, timeseries
 
 BATCHES = "sum(rate(embedding_batch_processing_duration_seconds_count[1m]) * 60)"
 TEXTS = "sum(rate(embedding_texts_processed_total[5m])) by (company_id)"
@@ -46,6 +46,7 @@ DASHBOARD = dashboard(
     "embedding-service",
     "embedding-service",
     "Throughput del worker de embeddings, API de OpenAI y flujo de Kafka del Embedding Service.",
+    firing('service="embedding"'),
     row(7, BATCHES_PANEL, TEXTS_PANEL, widths=(6, 18)),
     row(8, LATENCY_PANEL, ERRORS_PANEL),
     row(8, KAFKA_PANEL),

@@ -1,6 +1,6 @@
 """The ingest service: uploads, request latency, messages to Kafka."""
 
-from dashboards.panels import dashboard, p95, query, row, timeseries
+from dashboards.panels import dashboard, firing, p95, query, row, timeseries
 
 UPLOADS = 'sum(rate(ingest_uploads_total{status="success"}[5m])) by (content_type)'
 UPLOAD_ERRORS = 'sum(rate(ingest_uploads_total{status=~"error_.*"}[5m])) by (content_type)'
@@ -31,6 +31,7 @@ DASHBOARD = dashboard(
     "ingest-service",
     "ingest-service",
     "Subida de documentos, latencia de las peticiones y producción a Kafka del Ingest Service.",
+    firing('service="ingest"'),
     row(9, UPLOADS_PANEL),
     row(9, LATENCY_PANEL, KAFKA_PANEL),
 )

@@ -3,15 +3,9 @@
 from dashboards import docproc_service as docproc
 from dashboards import embedding_service as embedding
 from dashboards import ingest_service as ingest
-from dashboards.panels import dashboard, query, row, stat, timeseries
+from dashboards.panels import dashboard, firing, query, row, stat, table, timeseries
 
-
-def _or_zero(expr: str) -> str:
-    # A counter has no series before its first increment: without this, a sum with it would be empty.
-    return f"(sum({expr}) or vector(0))"
-
-
-_FAILED, _UPLOADED = _or_zero(ingest.UPLOAD_ERRORS), _or_zero(ingest.UPLOADS)
+ALERTS = firing('alertname!="Watchdog"')
 
 UP_PANEL = stat(
     "Estado de los Servicios",
@@ -41,8 +35,7 @@ UPLOAD_ERRORS_PANEL = stat(
     "Subidas con Error",
     "Parte de las subidas que terminan en error.",
     "percentunit",
-    # Without uploads there is no ratio: the comparison leaves nothing to divide by, rather than 0/0.
-    query(f"{_FAILED} / ({_FAILED} + {_UPLOADED} > 0)", "Con error"),
+    query("job_service:ingest_uploads_errors:ratio_rate5m", "Con error"),
     field={
         "thresholds": {
             "mode": "absolute",
@@ -77,10 +70,18 @@ KAFKA_PANEL = timeseries(
     query(embedding.PRODUCED, "Embedding - Producidos a {{topic}}"),
 )
 
+ALERTS_PANEL = table(
+    "Alertas Activas",
+    "Las alertas que se están disparando ahora. El runbook dice qué mirar primero en cada una.",
+    query(f"count({ALERTS}) by (alertname, job, severity)", "{{alertname}}"),
+    {"alertname": "Alerta", "job": "Job", "severity": "Gravedad", "Value": "Número"},
+)
+
 DASHBOARD = dashboard(
     "vision-general",
     "Visión general",
     "Las señales principales del pipeline de documentos: tráfico, errores, latencia y estado.",
+    ALERTS,
     row(
         4,
         UP_PANEL,
@@ -90,6 +91,6 @@ DASHBOARD = dashboard(
         embedding.BATCHES_PANEL,
         widths=(8, 4, 4, 4, 4),
     ),
-    row(8, ingest.UPLOADS_PANEL, ERRORS_PANEL, KAFKA_PANEL),
+    row(8, ALERTS_PANEL, ingest.UPLOADS_PANEL, ERRORS_PANEL, KAFKA_PANEL),
     row(8, ingest.LATENCY_PANEL, docproc.DURATION_PANEL, embedding.LATENCY_PANEL),
 )

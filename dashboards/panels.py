@@ -104,6 +104,33 @@ def stat(
     }
 
 
+def table(title: str, description: str, value: Json, columns: dict[str, str]) -> Json:
+    """Return a panel that lists the present series, one on each line.
+
+    Args:
+        title: the panel's heading.
+        description: one sentence, shown on hovering over the panel's information icon.
+        value: what `query` returned.
+        columns: the heading of each of the series' labels, and of `Value`, from left to right.
+    """
+    now = {**value, "format": "table", "instant": True, "range": False}
+    return {
+        **_panel("table", title, description, [now]),
+        "fieldConfig": {"defaults": {"noValue": NO_VALUE, "unit": "none"}, "overrides": []},
+        "options": {"cellHeight": "sm", "showHeader": True},
+        "transformations": [
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"Time": True},
+                    "indexByName": {label: place for place, label in enumerate(columns)},
+                    "renameByName": columns,
+                },
+            }
+        ],
+    }
+
+
 def row(height: int, *panels: Json, widths: Sequence[int] = ()) -> list[Json]:
     """Place panels side by side.
 
@@ -123,13 +150,23 @@ def row(height: int, *panels: Json, widths: Sequence[int] = ()) -> list[Json]:
     ]
 
 
-def dashboard(uid: str, title: str, description: str, *rows: list[Json]) -> Json:
+def firing(matcher: str) -> str:
+    """Return the PromQL of the alerts that fire.
+
+    Args:
+        matcher: which ones, as a label matcher.
+    """
+    return f'ALERTS{{alertstate="firing",{matcher}}}'
+
+
+def dashboard(uid: str, title: str, description: str, alerts: str, *rows: list[Json]) -> Json:
     """Return a dashboard of rows, from top to bottom.
 
     Args:
         uid: its identity and its address in Grafana; also its file's name.
         title: its name in Grafana's folder.
         description: one sentence.
+        alerts: the PromQL of the alerts that its panels mark.
         rows: what `row` returned.
     """
     tops = accumulate((panels[0]["gridPos"]["h"] for panels in rows), initial=0)
@@ -139,7 +176,26 @@ def dashboard(uid: str, title: str, description: str, *rows: list[Json]) -> Json
         for panel in panels
     ]
     return {
-        "annotations": {"list": []},
+        "annotations": {
+            "list": [
+                {
+                    "datasource": DATASOURCE,
+                    "enable": True,
+                    "iconColor": "red",
+                    "name": "Alertas",
+                    "tagKeys": "severity,job",
+                    "target": {
+                        "datasource": DATASOURCE,
+                        "expr": alerts,
+                        "instant": False,
+                        "interval": "60s",
+                        "range": True,
+                        "refId": "Anno",
+                    },
+                    "titleFormat": "{{alertname}}",
+                }
+            ]
+        },
         "description": f"{description} {PROVISIONED}",
         "editable": True,
         "graphTooltip": 1,

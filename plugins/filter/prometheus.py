@@ -1,8 +1,9 @@
-"""Read rule files, and tell what Prometheus' answers mean."""
+"""Read and make rule files, and tell what Prometheus' answers mean."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ from ansible.errors import AnsibleFilterError
 
 # How many characters of a name or an error a table can take.
 SHOWN = 300
+# What the role makes of its variables, beside the rule files of the folders.
+GENERATED_RULE_FILES = {"thresholds.yml": "prometheus_alert_thresholds", "runbook.yml": "prometheus_runbook_url"}
+# The highest multiple of the error budget that an alert compares with.
+FASTEST_BURN = 14.4
 
 
 def with_self_scrape_settings(
@@ -61,7 +66,8 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
 
     :param dirs: folders on the controller; their ``*.yml`` and ``*.yaml`` files are taken
     :returns: path below the configuration's folder (``rules/<name>``) -> text
-    :raises AnsibleFilterError: a folder is missing, two files have the same name, or one cannot be read as text
+    :raises AnsibleFilterError: a folder is missing, two files have the same name, one has that of a file that the
+        role makes, or one cannot be read as text
     """
     found: dict[str, Path] = {}
     for directory in map(Path, dirs):
@@ -70,6 +76,11 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
                 f"prometheus_rules_dirs: {directory} is not a folder: create it or remove it from the list."
             )
         for path in sorted(p for p in directory.iterdir() if p.suffix in {".yml", ".yaml"}):
+            if path.name in GENERATED_RULE_FILES:
+                raise AnsibleFilterError(
+                    f"prometheus_rules_dirs: {path} has the name of the file that "
+                    f"{GENERATED_RULE_FILES[path.name]} makes: rename it."
+                )
             if path.name in found:
                 raise AnsibleFilterError(
                     f"prometheus_rules_dirs: {path} and {found[path.name]} have the same name: rename one."
@@ -88,6 +99,31 @@ def _rule_text(path: Path) -> str:
         raise AnsibleFilterError(
             f"prometheus_rules_dirs: {path} cannot be read ({error}): make it a readable file in UTF-8, or remove it."
         ) from error
+
+
+def threshold_rules(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """Record each threshold as a series of its own, which the rules of the alerts compare with.
+
+    :param thresholds: name -> number
+    :returns: a rule file
+    """
+    rules = [{"record": f"threshold:{name}", "expr": str(float(value))} for name, value in thresholds.items()]
+    return {"groups": [{"name": "thresholds", "rules": rules}]}
+
+
+def impossible_thresholds(thresholds: Mapping[str, Any]) -> list[str]:
+    """Say of each threshold that nothing measured can pass what it may be.
+
+    :param thresholds: name -> number; the name of a ratio ends in ``_ratio``
+    """
+    wrong = [name for name, value in thresholds.items() if value is None or not 0 <= float(value) < _highest(name)]
+    return [f"{name} is {thresholds[name]}: write a number from 0 to less than {_highest(name):.3g}" for name in wrong]
+
+
+def _highest(threshold: str) -> float:
+    if threshold == "upload_error_budget_ratio":
+        return 1 / FASTEST_BURN
+    return 1 if threshold.endswith("_ratio") else math.inf
 
 
 def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str) -> list[str]:
@@ -166,10 +202,12 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters of this file by name."""
         return {
+            "impossible_thresholds": impossible_thresholds,
             "passwords_in_files": passwords_in_files,
             "prometheus_rule_files": prometheus_rule_files,
             "target_table": target_table,
             "targets_down": targets_down,
             "targets_pending": targets_pending,
+            "threshold_rules": threshold_rules,
             "with_self_scrape_settings": with_self_scrape_settings,
         }

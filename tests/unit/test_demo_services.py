@@ -1,6 +1,7 @@
 """The parts of the demo services that need no web framework: the queue, the chunks, the reliable errors."""
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,3 +74,27 @@ def test_jitter_is_bounded_and_repeatable(pipeline: Any) -> None:
     assert all(0.5 <= factor <= 1.5 for factor in factors)
     assert max(factors) - min(factors) > 0.5
     assert factors[0] == pipeline.jitter("doc-0")
+
+
+def test_a_fault_is_on_as_long_as_its_file_is_there(pipeline: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pipeline, "SWITCHES", tmp_path)
+    assert not pipeline.fault("docproc-stop")
+    (tmp_path / "docproc-stop").touch()
+    assert pipeline.fault("docproc-stop")
+    (tmp_path / "docproc-stop").unlink()
+    assert not pipeline.fault("docproc-stop")
+
+
+def test_the_file_of_a_latency_says_how_long(pipeline: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pipeline, "SWITCHES", tmp_path)
+    assert pipeline.latency("docproc-latency") == 0
+    (tmp_path / "docproc-latency").write_text("0.6\n")
+    assert pipeline.latency("docproc-latency") == 0.6
+
+
+def test_the_faults_that_are_described_are_those_that_there_are(pipeline: Any) -> None:
+    name = r"(?:ingest|docproc|openai|embedding|traffic)-[a-z-]+"
+    services = "".join(path.read_text() for path in (TESTBED / "demo").glob("*_service.py"))
+    services += (TESTBED / "demo/traffic.py").read_text()
+    used = set(re.findall(f'"({name})"', services)) - {"ingest-service"}
+    assert used == set(re.findall(name, pipeline.__doc__))

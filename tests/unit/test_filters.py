@@ -110,6 +110,17 @@ def test_two_rule_files_with_one_name_are_named(tmp_path: Path) -> None:
         prometheus_rule_files([str(tmp_path / "one"), str(tmp_path / "two")])
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"), [("thresholds.yml", "prometheus_alert_thresholds"), ("runbook.yml", "prometheus_runbook_url")]
+)
+def test_a_rule_file_with_the_name_of_one_that_the_role_makes_is_refused(
+    tmp_path: Path, name: str, variable: str
+) -> None:
+    (tmp_path / name).write_text("groups: []")
+    with pytest.raises(AnsibleFilterError, match=f"{name} has the name of the file that {variable} makes"):
+        prometheus_rule_files([str(tmp_path)])
+
+
 def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
     assert target_table([target("up", "ingest"), target("down", "docproc", "connection refused")]) == [
         "DOWN    docproc http://localhost/docproc  connection refused",

@@ -41,7 +41,17 @@ def test_the_defaults_in_the_specs_are_the_defaults(role: str) -> None:
 @pytest.mark.parametrize("role", WITH_SPECS)
 def test_every_variable_is_described(role: str) -> None:
     options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    assert all(option["description"].endswith(".") and "type" in option for option in options.values())
+    leaves = [leaf for option in options.values() for leaf in option.get("options", {}).values()]
+    assert all(option["description"].endswith(".") and "type" in option for option in [*options.values(), *leaves])
+
+
+@pytest.mark.parametrize("role", WITH_SPECS)
+def test_the_keys_in_the_specs_are_those_of_the_defaults(role: str) -> None:
+    defaults = load(role, "defaults/main.yml")
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    dicts = {name: option for name, option in options.items() if option["type"] == "dict"}
+    typed = {name: list(option["options"]) for name, option in dicts.items() if "options" in option}
+    assert {name: list(defaults[name]) for name in typed} == typed
 
 
 @pytest.mark.parametrize("role", WITH_SPECS)

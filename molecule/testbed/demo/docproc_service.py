@@ -4,13 +4,25 @@ import threading
 
 from prometheus_client import Counter, Histogram, start_http_server
 
-from .pipeline import TOPIC_CHUNKS, TOPIC_RAW, Broker, EveryNth, Message, chunk_text, jitter, stop_on_signal
+from .pipeline import (
+    TOPIC_CHUNKS,
+    TOPIC_RAW,
+    Broker,
+    EveryNth,
+    Message,
+    chunk_text,
+    die_on,
+    fault,
+    jitter,
+    latency,
+    stop_on_signal,
+)
 
 DURATION = Histogram(
     "docproc_processing_duration_seconds",
     "Time to process a document",
     ["content_type"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10),
 )
 CHUNKS = Counter("docproc_chunks_produced", "Chunks made of documents", ["company_id"])
 ERRORS = Counter("docproc_processing_errors", "Documents that failed", ["stage"])
@@ -19,15 +31,17 @@ ERRORS = Counter("docproc_processing_errors", "Documents that failed", ["stage"]
 SECONDS = {"application/pdf": 0.25, "text/html": 0.06, "text/plain": 0.02}
 SECONDS_OTHER = 0.15
 
-# Coprime, so that the stages fail on different documents.
-FAILS = {"s3_download": EveryNth(11), "validation": EveryNth(13), "extraction": EveryNth(17)}
+# Prime, so that the stages fail on different documents.
+FAILS = {"s3_download": EveryNth(101), "validation": EveryNth(131), "extraction": EveryNth(151)}
+EVERY_SECOND = EveryNth(2)
 
 
 def process(document: Message, broker: Broker, stop: threading.Event) -> None:
     with DURATION.labels(document["content_type"]).time():
-        stop.wait(SECONDS.get(document["content_type"], SECONDS_OTHER) * jitter(document["document_id"]))
+        seconds = SECONDS.get(document["content_type"], SECONDS_OTHER) * jitter(document["document_id"])
+        stop.wait(seconds + latency("docproc-latency"))
         for stage, fails in FAILS.items():
-            if fails():
+            if fails() or (stage == "extraction" and fault("docproc-errors") and EVERY_SECOND()):
                 ERRORS.labels(stage).inc()
                 return
         chunks = [
@@ -39,6 +53,7 @@ def process(document: Message, broker: Broker, stop: threading.Event) -> None:
 
 
 def main() -> None:
+    die_on("docproc-exit")
     stop = stop_on_signal()
     broker = Broker.from_environment()
     # A series that first appears at 1 hides its first increase from rate().
@@ -46,7 +61,10 @@ def main() -> None:
         ERRORS.labels(stage)
     start_http_server(8003, addr="127.0.0.1")
     while not stop.wait(0.2):
-        for document in broker.consume(TOPIC_RAW, limit=20):
+        die_on("docproc-exit")
+        if fault("docproc-stop"):
+            continue
+        for document in broker.consume(TOPIC_RAW, limit=5):
             process(document, broker, stop)
 
 

@@ -1,5 +1,6 @@
 """Takes uploads over HTTP and queues them: the ingest-service of the guide in miniature."""
 
+import asyncio
 import time
 from itertools import count
 from typing import Any
@@ -8,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 
-from .pipeline import TOPIC_RAW, Broker, EveryNth
+from .pipeline import TOPIC_RAW, Broker, EveryNth, die_on, fault, latency
 
 MAX_BYTES = 64 * 1024
 CONTENT_TYPES = frozenset(
@@ -20,13 +21,14 @@ CONTENT_TYPES = frozenset(
     }
 )
 UPLOAD_PATH = "/api/v1/documents"
+STATUSES = ("success", "error_unsupported_type", "error_too_large", "error_validation", "error_kafka", "error_internal")
 
 UPLOADS = Counter("ingest_uploads", "Uploads by outcome", ["status", "content_type"])
 DURATION = Histogram(
     "ingest_request_processing_duration_seconds",
     "Time to answer a request",
     ["path"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 PRODUCED = Counter("ingest_kafka_messages_produced", "Messages sent to Kafka", ["topic", "status"])
 
@@ -50,7 +52,8 @@ class Timing:
 
 def build_app(broker: Broker) -> Any:
     document_ids = count(1)
-    delivery_fails = EveryNth(20)
+    delivery_fails = EveryNth(1000)
+    every_second_upload, every_second_delivery = EveryNth(2), EveryNth(2)
 
     def outcome(content_type: str, company_id: str, body: bytes) -> tuple[int, str]:
         if content_type not in CONTENT_TYPES:
@@ -59,7 +62,9 @@ def build_app(broker: Broker) -> Any:
             return 413, "error_too_large"
         if not body or not company_id:
             return 422, "error_validation"
-        if delivery_fails():
+        if fault("ingest-errors") and every_second_upload():
+            return 500, "error_internal"
+        if delivery_fails() or (fault("ingest-kafka-errors") and every_second_delivery()):
             PRODUCED.labels(TOPIC_RAW, "error").inc()
             return 503, "error_kafka"
         document = {
@@ -73,6 +78,8 @@ def build_app(broker: Broker) -> Any:
         return 202, "success"
 
     async def upload(request: Request) -> Response:
+        die_on("ingest-exit")
+        await asyncio.sleep(latency("ingest-latency"))
         content_type = request.headers.get("content-type", "")
         company_id = request.headers.get("x-company-id", "")
         status_code, status = outcome(content_type, company_id, await request.body())
@@ -90,7 +97,11 @@ def build_app(broker: Broker) -> Any:
 
 
 if __name__ == "__main__":
+    die_on("ingest-exit")
     # A series that first appears at 1 hides its first increase from rate().
+    for status in STATUSES:
+        for content_type in CONTENT_TYPES:
+            UPLOADS.labels(status, content_type)
     for delivery in ("success", "error"):
         PRODUCED.labels(TOPIC_RAW, delivery)
     uvicorn.run(

@@ -2,6 +2,20 @@
 
 The services imitate the pipeline that the dashboards were written for (ingest, docproc, embedding), so that
 every metric of the monitoring guide moves on a test node without Kafka, S3 or OpenAI.
+
+They are healthy until a fault is switched on: `sudo touch /var/lib/demo/faults/NAME`; `rm` switches it off again.
+
+    ingest-errors, docproc-errors            every second upload or document fails
+    ingest-kafka-errors                      every second message to Kafka fails
+    openai-rate-limit, openai-authentication, openai-timeout
+                                             every fourth call of OpenAI fails that way
+    ingest-latency, docproc-latency, openai-latency
+                                             each takes so many seconds longer as the file says (`echo 6 | sudo tee`)
+    docproc-stop, embedding-stop             the service runs on, but takes no messages
+    embedding-drop                           the service consumes, but produces nothing
+    traffic-stop                             no uploads
+    ingest-exit, docproc-exit, embedding-exit
+                                             the service dies, and again at each start
 """
 
 import json
@@ -18,6 +32,8 @@ from typing import Any
 TOPIC_RAW = "documents.raw"
 TOPIC_CHUNKS = "chunks.processed"
 TOPIC_EMBEDDINGS = "embeddings.ready"
+
+SWITCHES = Path("/var/lib/demo/faults")
 
 Message = dict[str, Any]
 
@@ -87,6 +103,26 @@ class EveryNth:
     def __call__(self) -> bool:
         self._calls += 1
         return self._calls % self.n == 0
+
+
+def fault(name: str) -> bool:
+    """Tell whether a fault is switched on."""
+    return (SWITCHES / name).exists()
+
+
+def latency(name: str) -> float:
+    """Return the seconds that a fault adds, 0 when it is switched off."""
+    try:
+        return float((SWITCHES / name).read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def die_on(name: str) -> None:
+    """Die when a fault is switched on, at once as in a crash."""
+    if fault(name):
+        print(f"dying of {name}", flush=True)
+        os._exit(1)
 
 
 def chunk_text(text: str, size: int = 80, overlap: int = 10) -> list[str]:

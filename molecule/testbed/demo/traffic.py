@@ -1,18 +1,18 @@
-"""Uploads documents to ingest-service at a steady, bounded rate, some of them wrong on purpose."""
+"""Uploads documents to ingest-service at a steady, bounded rate, a few of them wrong on purpose."""
 
 import http.client
 import os
 from itertools import count
 
-from .pipeline import stop_on_signal
+from .pipeline import fault, stop_on_signal
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 CONTENT_TYPES = ("application/pdf", "text/plain", DOCX, "text/html")
 COMPANIES = ("acme", "globex", "initech")
 SENTENCE = "the quick brown fox jumps over the lazy dog and writes a report about it "
 
-# Prime, so that the errors spread over all content types and companies.
-UNSUPPORTED_EVERY, TOO_LARGE_EVERY, EMPTY_EVERY = 13, 11, 7
+# Prime, so that the errors spread over all content types and companies; rare enough to be no alert.
+UNSUPPORTED_EVERY, TOO_LARGE_EVERY, EMPTY_EVERY = 1009, 911, 809
 
 
 def document(number: int) -> tuple[str, bytes]:
@@ -45,6 +45,8 @@ def main() -> None:
     for number in count(1):
         if stop.wait(1 / rate):
             return
+        if fault("traffic-stop"):
+            continue
         try:
             upload(address, number)
         except OSError as error:

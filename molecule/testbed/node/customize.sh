@@ -17,6 +17,7 @@ echo '{"region": "eu-west-1"}' >/mnt/var/lib/info/extraInstanceData.json
 python3 -m venv /opt/demo/venv
 /opt/demo/venv/bin/pip install --quiet --no-index --find-links /opt/demo/wheels --require-hashes -r /opt/demo/requirements.txt
 rm -r /opt/demo/wheels
+install -d /var/lib/demo/faults
 mv /opt/demo/*.service /etc/systemd/system/
 systemctl enable --quiet ssh ingest-service docproc-service embedding-service demo-traffic
 # Host keys belong to a node, not to the image: sshd makes them at its first start.

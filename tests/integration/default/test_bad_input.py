@@ -42,6 +42,18 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"grafana_dashboards_dirs": ["/nowhere/dashboards"]},
         ["grafana_dashboards_dirs", "/nowhere/dashboards"],
     ),
+    "a misspelt threshold": (
+        {"prometheus_alert_thresholds": {"upload_eror_ratio": 0.1}},
+        ["prometheus_alert_thresholds.upload_eror_ratio", "upload_error_ratio"],
+    ),
+    "a threshold that is no number": (
+        {"prometheus_alert_thresholds": {"upload_error_ratio": "high"}},
+        ["'upload_error_ratio'", "'prometheus_alert_thresholds'", "float"],
+    ),
+    "a threshold that nothing can pass": (
+        {"prometheus_alert_thresholds": {"upload_error_ratio": 5}},
+        ["prometheus_alert_thresholds: upload_error_ratio is 5", "0 to less than 1"],
+    ),
     "no login on the network": (
         {"prometheus_password": ""},
         ["prometheus_password is empty", "prometheus_listen_address is 0.0.0.0", "prometheus_allow_unauthenticated"],
@@ -85,6 +97,13 @@ def test_an_archive_that_cannot_be_reached_is_refused(playbook: Playbook, variab
 def test_rules_that_promtool_refuses_keep_the_configuration_out_too(playbook: Playbook, tmp_path: Path) -> None:
     (tmp_path / "broken.yml").write_text("groups: [{name: a, rules: [{record: a, expr: 'sum('}]}]")
     refused(playbook("site.yml", prometheus_rules_dirs=[str(tmp_path)]), "broken.yml", "promtool")
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_rule_file_with_the_name_of_one_of_the_role_is_refused(playbook: Playbook, tmp_path: Path) -> None:
+    (tmp_path / "ingest-service.yml").write_text("groups: []")
+    done = playbook("site.yml", prometheus_rules_dirs=[str(tmp_path)])
+    refused(done, str(tmp_path), "roles/prometheus/files/rules/ingest-service.yml", "same name: rename one")
 
 
 @pytest.mark.parametrize(

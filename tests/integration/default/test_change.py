@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from testinfra.host import Host
 
-from tests.integration.node import UNITS, Api, Playbook, poll, unit_properties
+from tests.integration.node import PROJECT, UNITS, Api, Playbook, poll, unit_properties
 
 Run = Callable[..., str]
 SCRAPE_INTERVAL = 15.0
@@ -72,6 +73,32 @@ def test_a_scrape_job_comes_changes_and_goes_without_a_gap(
     assert poll(lambda: time.time() - began > 3 * SCRAPE_INTERVAL, 60)
     gaps = {job["job_name"]: longest_gap(prometheus, job["job_name"], began) for job in jobs}
     assert max(gaps.values()) < 1.5 * SCRAPE_INTERVAL, gaps
+
+
+def test_a_threshold_of_the_alerts_changes_without_a_restart_and_the_others_stay(
+    host: Host, run: Run, prometheus: Api
+) -> None:
+    defaults = yaml.safe_load((PROJECT / "roles/prometheus/defaults/main.yml").read_text())
+    thresholds = defaults["prometheus_alert_thresholds"]
+    before = process(host, "prometheus.service")
+    run(
+        prometheus_alert_thresholds={"request_latency_seconds": 3}, prometheus_runbook_url="https://example.com/runbook"
+    )
+
+    def recorded() -> dict[str, float]:
+        found = prometheus.data("/api/v1/query?query=%7B__name__%3D~%22threshold%3A.%2B%22%7D")["data"]["result"]
+        return {one["metric"]["__name__"].removeprefix("threshold:"): float(one["value"][1]) for one in found}
+
+    def watchdogs_runbook() -> str:
+        alerts = prometheus.data("/api/v1/alerts")["data"]["alerts"]
+        (watchdog,) = (alert for alert in alerts if alert["labels"]["alertname"] == "Watchdog")
+        return str(watchdog["annotations"]["runbook_url"])
+
+    assert poll(lambda: recorded() == thresholds | {"request_latency_seconds": 3}, 40), recorded()
+    assert poll(lambda: watchdogs_runbook() == "https://example.com/runbook#watchdog", 40), watchdogs_runbook()
+    run()
+    assert poll(lambda: recorded() == thresholds, 40), recorded()
+    assert process(host, "prometheus.service") == before
 
 
 def test_a_flag_costs_one_restart_and_no_data(host: Host, run: Run, prometheus: Api) -> None:
