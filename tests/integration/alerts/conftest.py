@@ -1,8 +1,9 @@
-"""The fixtures: the receivers on the node, and a service that runs before and after each test."""
+"""The fixtures: the receivers on the node, and services that run before and after each test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from testinfra.host import Host
@@ -23,10 +24,23 @@ def inbox(host: Host, tunnel: Callable[[int], str]) -> Iterator[Inbox]:
 
 
 @pytest.fixture(scope="module")
-def service(host: Host, alertmanager: Api, inbox: Inbox) -> Iterator[Service]:
-    """Return a service that runs, and about which all is told."""
-    failing = Service(host, alertmanager)
-    failing.recover()
+def docproc(host: Host, alertmanager: Api, inbox: Inbox) -> Iterator[Service]:
+    """Return a service whose target is an alert of its own, too."""
+    with running(Service(host, alertmanager, "docproc"), inbox) as service:
+        yield service
+
+
+@pytest.fixture
+def embedding(host: Host, alertmanager: Api, inbox: Inbox) -> Iterator[Service]:
+    """Return a service of which there is one alert."""
+    with running(Service(host, alertmanager, "embedding"), inbox) as service:
+        yield service
+
+
+@contextmanager
+def running(service: Service, inbox: Inbox) -> Iterator[Service]:
+    """Begin and end with a service that runs, and with nothing in the inbox."""
+    service.recover()
     inbox.forget()
-    yield failing
-    failing.recover()
+    yield service
+    service.recover()

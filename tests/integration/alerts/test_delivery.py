@@ -11,7 +11,7 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.alerts.tools import Inbox, Service, kill, metric, silence_ingest
+from tests.integration.alerts.tools import Inbox, Service, decide, kill, metric, silence_ingest
 from tests.integration.node import PROJECT, Api, poll
 
 RULES = Path(PROJECT / "molecule/alerts/rules/targets.yml")
@@ -26,15 +26,15 @@ def seconds(duration: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def told(service: Service, inbox: Inbox) -> dict[str, Any]:
+def told(docproc: Service, inbox: Inbox) -> dict[str, Any]:
     """Stop the service and start it again; return when that was, and the messages of both."""
     stopped = time.time()
-    service.fail()
-    firing = {via: inbox.wait_for("firing", via) for via in ("webhook", "mail")}
+    docproc.fail()
+    firing = {via: inbox.wait_for("firing", docproc, via) for via in ("webhook", "mail")}
     inbox.forget()
     started = time.time()
-    service.recover()
-    resolved = {via: inbox.wait_for("resolved", via) for via in ("webhook", "mail")}
+    docproc.recover()
+    resolved = {via: inbox.wait_for("resolved", docproc, via) for via in ("webhook", "mail")}
     return {"stopped": stopped, "firing": firing, "started": started, "resolved": resolved}
 
 
@@ -126,41 +126,40 @@ def saved_since(host: Host, moment: float) -> bool:
 
 
 def test_a_kill_loses_and_doubles_nothing_that_is_ten_seconds_old(
-    host: Host, alertmanager: Api, service: Service, inbox: Inbox
+    host: Host, alertmanager: Api, embedding: Service, inbox: Inbox
 ) -> None:
-    service.recover()
-    inbox.forget()
-    service.fail()
+    embedding.fail()
     for via in ("webhook", "mail"):
-        inbox.wait_for("firing", via)
+        inbox.wait_for("firing", embedding, via)
     silence = silence_ingest(alertmanager)
     now = float(host.check_output("date +%s.%N"))
     assert poll(lambda: saved_since(host, now), 20)
 
-    kill(service)
+    kill(embedding)
+    decide(alertmanager)
     assert alertmanager.data(f"/api/v2/silence/{silence}")["status"]["state"] == "active"
-    service.recover()
+    embedding.recover()
     for via in ("webhook", "mail"):
-        inbox.wait_for("resolved", via)
-        assert [message["status"] for message in inbox.about(via)] == ["firing", "resolved"]
+        inbox.wait_for("resolved", embedding, via)
+        assert [message["status"] for message in inbox.about(embedding, via)] == ["firing", "resolved"]
 
 
 def test_what_could_not_be_sent_is_sent_after_a_kill_once_or_at_worst_twice(
-    host: Host, alertmanager: Api, service: Service, inbox: Inbox
+    host: Host, alertmanager: Api, embedding: Service, inbox: Inbox
 ) -> None:
-    service.recover()
     inbox.stop()
     failed = "alertmanager_notification_requests_failed_total"
     before = metric(alertmanager, failed)
-    service.fail()
+    embedding.fail()
     assert poll(lambda: metric(alertmanager, failed) > before, 30)
-    kill(service)
+    kill(embedding)
     inbox.start()
-    inbox.wait_for("firing", "webhook")
+    inbox.wait_for("firing", embedding, "webhook")
 
     # At once: what was sent is not saved yet.
-    kill(service)
-    service.recover()
-    inbox.wait_for("resolved", "webhook")
-    statuses = [message["status"] for message in inbox.about("webhook")]
+    kill(embedding)
+    decide(alertmanager)
+    embedding.recover()
+    inbox.wait_for("resolved", embedding, "webhook")
+    statuses = [message["status"] for message in inbox.about(embedding, "webhook")]
     assert statuses in (["firing", "resolved"], ["firing", "firing", "resolved"])

@@ -19,23 +19,24 @@ FOLDER = "/opt/receivers"
 
 @dataclass
 class Service:
-    """The service docproc of the demo, and what Alertmanager knows of it."""
+    """A service of the demo, and what Alertmanager knows of it."""
 
     host: Host
     alertmanager: Api
+    name: str
 
     def fail(self) -> None:
         """Stop it."""
-        self.host.check_output("sudo systemctl stop docproc-service")
+        self.host.check_output(f"sudo systemctl stop {self.name}-service")
 
     def recover(self) -> None:
         """Start it, and wait until Alertmanager knows of no alert of it."""
-        self.host.check_output("sudo systemctl start docproc-service")
+        self.host.check_output(f"sudo systemctl start {self.name}-service")
         assert poll(lambda: self.alerts() == [], 40), self.alerts()
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return its alerts."""
-        return list(self.alertmanager.data("/api/v2/alerts?filter=service%3D%22docproc%22"))
+        return list(self.alertmanager.data(f"/api/v2/alerts?filter=service%3D%22{self.name}%22"))
 
 
 @dataclass
@@ -79,15 +80,15 @@ class Inbox:
         """Return what came."""
         return list(self.api.data("/messages")[self.seen :])
 
-    def about(self, via: str) -> list[dict[str, Any]]:
-        """Return what came one way about the service docproc."""
-        return [m for m in self.messages() if (m["via"], m["service"]) == (via, "docproc")]
+    def about(self, service: Service, via: str) -> list[dict[str, Any]]:
+        """Return what came one way about a service."""
+        return [m for m in self.messages() if (m["via"], m["service"]) == (via, service.name)]
 
-    def wait_for(self, status: str, via: str) -> dict[str, Any]:
-        """Return the first message about the service that has a status, firing or resolved."""
+    def wait_for(self, status: str, service: Service, via: str) -> dict[str, Any]:
+        """Return the first message about a service that has a status, firing or resolved."""
 
         def first() -> dict[str, Any] | None:
-            return next((message for message in self.about(via) if message["status"] == status), None)
+            return next((message for message in self.about(service, via) if message["status"] == status), None)
 
         found = poll(first, 30)
         assert found, f"nothing {status} came by {via}: {self.messages()}"
@@ -95,7 +96,7 @@ class Inbox:
 
 
 def kill(service: Service) -> None:
-    """Kill Alertmanager, and wait until it has come back and has thought about the service's alerts."""
+    """Kill Alertmanager, and wait until it has come back and is told of the service's alerts again."""
     before = unit_properties(service.host, UNIT, "MainPID")["MainPID"]
     service.host.check_output(f"sudo kill -9 {before}")
 
@@ -106,11 +107,14 @@ def kill(service: Service) -> None:
             return False
 
     assert poll(knows, 40), "Alertmanager does not answer, or is not told of the alerts"
-    looked = "alertmanager_nflog_queries_total"
-    first = metric(service.alertmanager, looked)
-    # Once for each way at each group_interval.
-    assert poll(lambda: metric(service.alertmanager, looked) >= first + 4, 20)
     assert unit_properties(service.host, UNIT, "MainPID")["MainPID"] != before
+
+
+def decide(alertmanager: Api) -> None:
+    """Wait until Alertmanager has decided what to send: it looks at what was sent, once for each way."""
+    looks = "alertmanager_nflog_queries_total"
+    before = metric(alertmanager, looks)
+    assert poll(lambda: metric(alertmanager, looks) >= before + 4, 20)
 
 
 def silence_ingest(alertmanager: Api) -> str:
