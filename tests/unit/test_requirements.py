@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
+OTHERS = ["requirements-aws.txt", "requirements-bench.txt", "contrib/emr/requirements.txt"]
 
 
 def pins(name: str) -> dict[str, str]:
@@ -16,7 +17,7 @@ def pins(name: str) -> dict[str, str]:
     return {line.replace(line.split("==")[1].split(" ")[0], ""): line for line in pinned}
 
 
-@pytest.mark.parametrize("name", ["requirements-aws.txt", "contrib/emr/requirements.txt"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_package_has_one_version_everywhere(name: str) -> None:
     tested, other = pins("requirements.txt"), pins(name)
     shared = tested.keys() & other.keys()
@@ -24,7 +25,9 @@ def test_a_package_has_one_version_everywhere(name: str) -> None:
     assert {key: other[key] for key in shared} == {key: tested[key] for key in shared}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-aws.txt", "contrib/emr/requirements.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-aws.txt", "requirements-bench.txt", "contrib/emr/requirements.txt"]
+)
 def test_every_pin_has_a_hash(name: str) -> None:
     lines = (PROJECT / name).read_text().splitlines()
     starts = [number for number, line in enumerate(lines) if line[:1].isalpha()]
