@@ -1,10 +1,10 @@
 # What a user types. `make help` lists it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
-SCENARIOS := faults default alerts uninstall selfprovision upgrade
+SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint unit aws molecule dashboards pins lock
+.PHONY: help up down verify test lint unit aws molecule bench dashboards pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,7 +32,7 @@ lint: .venv/installed ## check the style of everything
 	@ansible-lint --strict
 	@ruff check . molecule/testbed/grafana_standin/bin/grafana
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
-	@mypy plugins dashboards pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy plugins dashboards bench pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 unit: .venv/installed ## run the unit tests
 	@$(TESTBED) archives
@@ -52,6 +52,13 @@ molecule: .venv/installed ## run the scenarios on local nodes, two at a time
 molecule-%: .venv/installed
 	@molecule test --scenario-name $*
 
+.venv/bench: .venv/installed requirements-bench.txt
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-bench.txt
+	@touch $@
+
+bench: .venv/bench ## measure what all this costs (25 minutes on a quiet machine) and write docs/performance.md
+	@python -m bench $(SECTIONS)
+
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards
 
@@ -63,4 +70,5 @@ lock: .venv/installed ## pin the Python tools anew, with hashes
 	@pip install --quiet uv==0.13.9
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
+	@$(LOCK) --constraints requirements.txt requirements-bench.in --output-file requirements-bench.txt
 	@$(LOCK) --constraints requirements.txt contrib/emr/requirements.in --output-file contrib/emr/requirements.txt

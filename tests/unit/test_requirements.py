@@ -12,6 +12,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 LOCKED = (
     "requirements.txt",
     "requirements-aws.txt",
+    "requirements-bench.txt",
     "contrib/emr/requirements.txt",
     "molecule/testbed/demo/requirements.txt",
     "tests/aws/collection.txt",
@@ -25,7 +26,7 @@ def pins(name: str) -> dict[str, str]:
     return {line.replace(line.split("==")[1].split(" ")[0], ""): line for line in pinned}
 
 
-@pytest.mark.parametrize("name", ["requirements-aws.txt", "contrib/emr/requirements.txt"])
+@pytest.mark.parametrize("name", ["requirements-aws.txt", "requirements-bench.txt", "contrib/emr/requirements.txt"])
 def test_a_package_has_one_version_everywhere(name: str) -> None:
     tested, other = pins("requirements.txt"), pins(name)
     shared = tested.keys() & other.keys()

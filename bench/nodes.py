@@ -1,0 +1,98 @@
+"""Many nodes: how the seconds of a run that changes nothing grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from bench.figures import Target, ratio, spread, table
+from bench.harness import DEMO_UNITS, PROJECT, SELF_SCRAPE, Node, bed, say
+
+TITLE = "Many nodes"
+AXIS = "nodes"
+CONTAINERS = (1, 2, 4, 8)
+# More names than containers: several names then stand for one.
+NAMES = (20, 50)
+PROSE = """\
+Runs that change nothing, 20 nodes at a time at most (`forks` in `ansible.cfg`). **Controller and nodes share the same
+cores here**, so what the modules do on each node counts too. *Names* are hosts of the inventory that share eight
+containers, each name with an ssh connection of its own, since fifty containers are too much for this machine.
+
+"""
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Provision some nodes, and run again and again over more and more of them.
+
+    :param quick: few nodes, one run each
+    :returns: seconds by number of nodes: of containers of their own, and of names that share them
+    """
+    containers, names = ((1, 2), (3, 6)) if quick else (CONTAINERS, NAMES)
+    seconds: dict[str, dict[str, list[float]]] = {"containers": {}, "names": {}}
+    # Without the demo services, whose load has nothing to do with the runs.
+    with bed(containers[-1], prometheus_scrape_configs=SELF_SCRAPE) as made:
+        for node in made.nodes:
+            node.shell(f"systemctl disable --quiet --now {' '.join(DEMO_UNITS)}")
+        say(f"nodes: the first run on {containers[-1]}")
+        made.site()
+        for count in containers:
+            say(f"nodes: {count}")
+            made.describe({node.name: {"ansible_port": node.port} for node in made.nodes[:count]})
+            seconds["containers"][str(count)] = [made.unchanged().seconds for _ in range(1 if quick else 3)]
+        for count in names:
+            say(f"nodes: {count} names")
+            made.describe(share(made.nodes, count))
+            # Opens the connections.
+            made.floor()
+            seconds["names"][str(count)] = [made.unchanged().seconds]
+    return seconds
+
+
+def share(nodes: Sequence[Node], count: int) -> dict[str, dict[str, Any]]:
+    """Return variables of that many hosts, which are the nodes again and again, each with a connection of its own."""
+    hosts = {}
+    for number in range(count):
+        node = nodes[number % len(nodes)]
+        name = f"{node.name}-{number // len(nodes)}"
+        hosts[name] = {
+            "ansible_port": node.port,
+            "ansible_control_path": f"%(directory)s/{name}",
+            "monitoring_secrets_dir": str(PROJECT / ".cache/testbed/secrets" / node.name),
+        }
+    return hosts
+
+
+def seconds_per_further_node(data: dict[str, Any], count: int) -> float:
+    """Return the seconds that each node but the first adds to a run over ``count`` names."""
+    one, all_of_them = (float(median(seconds)) for seconds in (data["containers"]["1"], data["names"][str(count)]))
+    return (all_of_them - one) / (count - 1)
+
+
+def targets(data: dict[str, Any]) -> list[Target]:
+    """Hold the figures against the targets."""
+    containers = data["containers"]
+    most = max(map(int, containers))
+    fewer, more = sorted(map(int, data["names"]))
+    linear = seconds_per_further_node(data, more) / seconds_per_further_node(data, fewer)
+    return [
+        Target(f"{most} nodes, nothing changed", 2.5, "x one node", ratio(containers[str(most)], containers["1"])),
+        Target(f"each further node of {more} (1 is linear)", 1.2, f"x each of {fewer}", linear),
+    ]
+
+
+def lines(data: dict[str, Any]) -> dict[str, dict[int, list[float]]]:
+    """Return what is drawn: seconds by number of nodes."""
+    labels = {"containers": "a container each", "names": "names that share eight containers"}
+    return {label: {int(count): seconds for count, seconds in data[kind].items()} for kind, label in labels.items()}
+
+
+def text(data: dict[str, Any]) -> str:
+    """Describe the figures in Markdown."""
+    one = data["containers"]["1"]
+    rows = [
+        [f"{count} {kind}", spread(seconds), f"{ratio(seconds, one):.1f}"]
+        for kind, counts in data.items()
+        for count, seconds in counts.items()
+    ]
+    return f"{PROSE}{table(['nodes', 'seconds', 'x one'], *rows)}\n\n![Seconds by number of nodes](images/nodes.png)"

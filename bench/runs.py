@@ -1,0 +1,105 @@
+"""Runs on one node: the first, one that changes nothing, one that changes a scrape job, and what they consist of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+from bench import peers
+from bench.figures import MAX_ROUND_TRIPS, MAX_TASKS, Target, ratio, spread, table
+from bench.harness import Bed, BenchError, Run, bed, counts, grafana_is_standin, say, scrape_configs
+
+TITLE = "Runs on one node"
+LOADED_AT = re.compile(r"loaded_at: ([\d.]+)")
+EXTRA_TARGET = {"static_configs": [{"targets": ["localhost:8003"], "labels": {"service": "extra"}}]}
+# Ordered as the table shows them.
+RUNS = {
+    "floor": "an empty play: facts off, one ping",
+    "first": "the first run on a bare node, archives on a mirror beside it",
+    "first_scrapes": "… of which it waits for the first scrape of every target",
+    "unchanged": "nothing changed",
+    "job": "one scrape job changed, from the command until Prometheus has loaded it",
+    "job_run": "… until the end of the run, which has then seen the new targets scraped",
+}
+
+
+NO_PEERS = """\
+The peers are the collections prometheus.prometheus and grafana.grafana. Galaxy could not be reached from here, so their
+column is empty; `bench/peers.py` measures them where it can be, and has not run yet."""
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Measure on nodes made anew.
+
+    :param quick: one node and one run of each kind
+    :returns: seconds by kind of run, and what a run that changes nothing consists of
+    """
+    seconds: dict[str, list[float]] = {kind: [] for kind in RUNS}
+    for number in range(1 if quick else 3):
+        say(f"runs: node {number + 1}")
+        with bed() as made:
+            first = made.site()
+            seconds["first_scrapes"].append(first.task("prometheus : Ask Prometheus for its targets"))
+            aside = 0 if grafana_is_standin() else first.task("grafana : Install the release")
+            seconds["first"].append(first.seconds - aside)
+            for _ in range(1 if quick else 3):
+                seconds["floor"].append(made.floor().seconds)
+                seconds["unchanged"].append(made.unchanged().seconds)
+                _change_a_job(made, seconds)
+            consists = counts(made.unchanged("-vvv").output)
+    return {"seconds": seconds, "counts": asdict(consists), "peers": peers.measure(quick)}
+
+
+def _change_a_job(made: Bed, seconds: dict[str, list[float]]) -> None:
+    """Add a job, take it away again, and note what either took."""
+    jobs = scrape_configs()
+    for changed in ([*jobs, {"job_name": "extra", **EXTRA_TARGET}], jobs):
+        made.describe(prometheus_scrape_configs=changed)
+        run = made.site("-v")
+        seconds["job"].append(loaded_at(run) - run.began)
+        seconds["job_run"].append(run.seconds)
+
+
+def loaded_at(run: Run) -> float:
+    """Return when Prometheus loaded its configuration, in its own word: seconds since the epoch.
+
+    :param run: a run with ``-v``, which shows the tasks' results
+    :raises BenchError: the run does not say
+    """
+    found = LOADED_AT.findall(run.output)
+    if not found:
+        raise BenchError("No task says when Prometheus loaded its configuration.")
+    return max(map(float, found))
+
+
+def targets(data: dict[str, Any]) -> list[Target]:
+    """Hold the figures against the targets."""
+    seconds, consists = data["seconds"], data["counts"]
+
+    def floors(kind: str) -> float:
+        return ratio(seconds[kind], seconds["floor"])
+
+    return [
+        Target("nothing changed", 5, "x floor", floors("unchanged")),
+        Target("… module executions on the node", MAX_ROUND_TRIPS, "", consists["module_executions"]),
+        Target("… ssh round trips", MAX_ROUND_TRIPS, "", consists["round_trips"]),
+        Target("… tasks", MAX_TASKS, "", consists["tasks"]),
+        Target("one scrape job changed, until it is loaded", 6.5, "x floor", floors("job")),
+        Target("first run, Grafana's archive aside", 12, "x floor", floors("first")),
+    ]
+
+
+def text(data: dict[str, Any]) -> str:
+    """Describe the figures in Markdown."""
+    seconds, consists, others = data["seconds"], data["counts"], data["peers"] or {}
+    rows = [
+        [what, spread(seconds[kind]), f"{ratio(seconds[kind], seconds['floor']):.1f}", spread(others.get(kind, []))]
+        for kind, what in RUNS.items()
+    ]
+    parts = [
+        table(["run", "seconds", "x floor", "the peers"], *rows),
+        f"A run that changes nothing has {consists['tasks']} tasks, {consists['module_executions']} module executions "
+        f"on the node and {consists['round_trips']} ssh round trips.",
+    ]
+    return "\n\n".join(parts if others else [*parts, NO_PEERS])
