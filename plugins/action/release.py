@@ -93,8 +93,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _module(self, task_vars: dict[str, Any] | None, **options: str) -> dict[str, Any]:
         arguments = {**self._task.args, **options}
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        # It holds the URL, and with it a login or a signature.
-        result.pop("invocation", None)
         return result
 
     def _transfer(self, archive: str) -> str:

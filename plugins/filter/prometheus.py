@@ -13,6 +13,8 @@ from ansible.errors import AnsibleFilterError
 
 # How many characters of a name or an error a table can take.
 SHOWN = 300
+# How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
+COLUMN = 40
 # What the role makes of its variables, beside the rule files of the folders.
 GENERATED_RULE_FILES = {"thresholds.yml": "prometheus_alert_thresholds", "runbook.yml": "prometheus_runbook_url"}
 # The highest multiple of the error budget that an alert compares with.
@@ -169,7 +171,7 @@ def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
     rows = sorted(
         (t["health"].upper(), *map(_shown, (t["scrapePool"], t["scrapeUrl"], t["lastError"]))) for t in targets
     )
-    width = max((len(job) for _, job, _, _ in rows), default=0)
+    width = min(max((len(job) for _, job, _, _ in rows), default=0), COLUMN)
     return [
         f"{health:7} {job:{width}} {url}" + (f"  {error or 'not scraped yet'}" if health != "UP" else "")
         for health, job, url, error in rows

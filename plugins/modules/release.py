@@ -176,7 +176,7 @@ installed_at:
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
-    "url": {"type": "str", "required": True},
+    "url": {"type": "str", "required": True, "no_log": True},
     "sha256": {"type": "str", "required": True},
     "root": {"type": "path", "required": True},
     "current": {"type": "path"},
@@ -807,8 +807,10 @@ def _install(release: Release) -> list[str]:
 
 def main() -> None:
     """Run the module."""
-    # Ansible writes all arguments into the node's journal, and the URL may hold a login or a signature.
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if module.params["url"] == shown(module.params["url"]):
+        # It holds no login and no signature: errors and the most talkative run show it.
+        module.no_log_values.discard(module.params["url"])
     try:
         release = parse(module.params)
         removed: list[str] = []

@@ -128,6 +128,13 @@ def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
     ]
 
 
+def test_a_long_name_moves_no_other_row() -> None:
+    assert target_table([target("up", "x" * 100), target("up", "y")]) == [
+        f"UP      {'x' * 100} http://localhost/{'x' * 100}",
+        f"UP      y{' ' * 39} http://localhost/y",
+    ]
+
+
 def test_what_is_down_comes_with_what_to_look_at() -> None:
     (sentence,) = targets_down([target("up", "ingest"), target("down", "docproc", "connection refused")])
     assert "docproc is DOWN at http://localhost/docproc (connection refused)" in sentence

@@ -67,6 +67,22 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["grafana_external_url is 'https://monitoring.example.com/?orgId=1'", "https://monitoring.example.com:3000/"],
     ),
     "a short password": ({"grafana_admin_password": "admin"}, ["grafana_admin_password", "12 characters"]),
+    "a password that bcrypt would cut": ({"prometheus_password": "é" * 37}, ["prometheus_password", "72 bytes"]),
+    "a password that ends in a space": ({"prometheus_password": "a good phrase "}, ["prometheus_password begins or"]),
+    "a password of two lines": ({"grafana_admin_password": "a good\nphrase"}, ["grafana_admin_password", "line break"]),
+    "a flag of two lines": ({"prometheus_flags": ["--a=b\n[Service]"]}, ["'--a=b\\n[Service]' holds a line break"]),
+    "a setting of two lines": ({"grafana_ini": {"a": {"b": "c\n[d]"}}}, ["grafana_ini.a.b holds a line break"]),
+    "a name of a setting of two lines": ({"grafana_ini": {"a]\n[b": {}}}, ["grafana_ini: 'a]\\n[b' is no name"]),
+    "a folder of two lines": ({"grafana_data_dir": "/mnt/a\nUser=root"}, ["grafana_data_dir is", "absolute paths"]),
+    "a folder in the data of a service": (
+        {"grafana_data_dir": "/mnt/prometheus/data/grafana"},
+        ["grafana_data_dir", "lies in /mnt/prometheus/data", "prometheus can put links"],
+    ),
+    "a folder of the system for data": ({"prometheus_data_dir": "/etc"}, ["/etc does not belong to prometheus"]),
+    "a job name that is no label any more": (
+        {"prometheus_scrape_configs": [job("x" * 2001)]},
+        ["job_name in prometheus_scrape_configs has 2001 characters", "label_value_length_limit"],
+    ),
 }  # fmt: skip
 
 
@@ -86,11 +102,17 @@ def test_an_archive_with_another_checksum_is_refused(playbook: Playbook, variabl
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_an_archive_that_cannot_be_reached_is_refused(playbook: Playbook, variables: dict[str, Any]) -> None:
+def test_an_archive_that_cannot_be_reached_is_refused_without_the_login_of_its_address(
+    host: Host, playbook: Playbook, variables: dict[str, Any]
+) -> None:
     (architecture,) = variables["prometheus_checksums"][variables["prometheus_version"]]
     checksums = {"9.9.9": {architecture: "f" * 64}}
-    done = playbook("site.yml", prometheus_version="9.9.9", prometheus_checksums=checksums)
-    refused(done, "http://archives/", "9.9.9", "404")
+    url = "http://user:hunter2@archives/9.9.9.tar.gz?signature=hunter2"
+    began = host.check_output("date +@%s")
+    done = playbook("site.yml", "-vvvv", prometheus_version="9.9.9", prometheus_checksums=checksums, prometheus_url=url)
+    refused(done, "http://archives/9.9.9.tar.gz", "404")
+    assert "hunter2" not in done.stdout
+    assert host.run(f"sudo journalctl --no-pager --since={began} | grep 'hunter[2]'").stdout == ""
 
 
 @pytest.mark.usefixtures("unchanged")

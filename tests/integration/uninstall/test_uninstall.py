@@ -116,7 +116,14 @@ def test_installed_again_it_has_its_metrics_and_its_database(
     assert grafana.data("/api/datasources/uid/mine")["name"] == "Mine"
 
 
-def test_with_the_data_the_node_is_as_it_was_before(playbook: Playbook, host: Host, bare: set[str]) -> None:
+def test_with_the_data_the_node_is_as_it_was_before_wherever_a_service_has_put_links_to(
+    playbook: Playbook, host: Host, bare: set[str]
+) -> None:
+    for user in ("prometheus", "grafana"):
+        plant = (
+            f"cd /mnt/{user}/data && ln -s / root && mkdir -p etc/link && ln -s /etc etc/link/etc && ln -s .. etc/up"
+        )
+        host.check_output(f"sudo -u {user} sh -c '{plant}'")
     before = others(host)
     changed, _ = changes(playbook, uninstall_purge_data=True)
     assert changed > 0
