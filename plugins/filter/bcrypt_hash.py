@@ -1,4 +1,4 @@
-"""Hash a password for Prometheus' web configuration."""
+"""Hash a password for the web configuration of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ except ImportError:
 SALT = re.compile("[A-Za-z0-9]{22}")
 
 
-def bcrypt_hash(password: str, salt: str) -> str:
+def bcrypt_hash(password: str, salt: str, variable: str) -> str:
     """Return the bcrypt hash of a password, the same one for the same salt.
 
     :param password: 72 bytes at most, which is all that bcrypt looks at
     :param salt: 22 random letters and digits, to be kept as long as the password: Ansible's own filter takes a new
         salt in each run, and the node's file would change with it
+    :param variable: name of the password's variable, for errors; that of the salt ends in ``_salt``
     :raises AnsibleFilterError: the password is too long, the salt is none, or the package bcrypt is missing
     """
     if bcrypt is None:
         raise AnsibleFilterError("The Python package bcrypt is missing: pip install --requirement requirements.txt")
     if len(password.encode()) > 72:
-        raise AnsibleFilterError("prometheus_password has more than 72 bytes, and bcrypt takes no more: shorten it.")
+        raise AnsibleFilterError(f"{variable} has more than 72 bytes, and bcrypt takes no more: shorten it.")
     if not SALT.match(salt):
         raise AnsibleFilterError(
-            "prometheus_password_salt does not begin with 22 characters of A-Z, a-z and 0-9: remove its file, and a "
-            "new one is made."
+            f"{variable}_salt does not begin with 22 characters of A-Z, a-z and 0-9: remove its file, and a new one is "
+            "made."
         )
     # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
     seed = base64.b64decode(salt[:22] + "==")

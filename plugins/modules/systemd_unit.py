@@ -150,6 +150,11 @@ loaded_at:
     answer. In check mode, if it would be started or restarted, the time of now.
   returned: success
   type: float
+refused:
+  description: Whether the service says that it refused its configuration when it last tried to load it, and goes
+    on with an older one.
+  returned: success
+  type: bool
 answers:
   description: The answers to O(answers), by name.
   returned: success
@@ -501,7 +506,7 @@ class Service:
             raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
         return seen[0]
 
-    def results(self, state: State, loaded_at: float | None) -> dict[str, Any]:
+    def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
         """Ask for `answers`, and return the module's results."""
         answers = {}
         for name, url in self.answers.items():
@@ -509,7 +514,13 @@ class Service:
             idle = Answer(0, error="the unit is not running")
             answer = self.fetch(url, timeout=ANSWER_TIMEOUT) if state.pid else idle
             answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
-        return {"pid": state.pid, "started_at": state.started, "loaded_at": loaded_at, "answers": answers}
+        return {
+            "pid": state.pid,
+            "started_at": state.started,
+            "loaded_at": loaded_at,
+            "refused": refused,
+            "answers": answers,
+        }
 
     def preview(self) -> dict[str, Any]:
         """Return what `converge` would, without doing anything; `actions` are set to what it would do."""
@@ -518,11 +529,11 @@ class Service:
         if {"start", "restart"} & set(self.actions):
             # A process loads its configuration when it starts.
             return self.results(state, state.now)
-        loaded_at = self.load_status(state)[0]
+        loaded_at, refused, _ = self.load_status(state)
         # Without an answer: what a process loaded, it loaded after its start.
         if (state.started if loaded_at is None else loaded_at) < self.reload_after:
             self.actions.append("reload")
-        return self.results(state, loaded_at)
+        return self.results(state, loaded_at, refused)
 
     def converge(self) -> dict[str, Any]:
         """Bring the unit to the wanted state and wait for it; return the module's results.
@@ -548,8 +559,8 @@ class Service:
         if not began and loaded_at is not None and loaded_at < self.reload_after:
             self.since = time.time()
             self.reload(state)
-            state, loaded_at, _ = self.wait(self.since, was_refused=refused)
-        return self.results(state, loaded_at)
+            state, loaded_at, refused = self.wait(self.since, was_refused=refused)
+        return self.results(state, loaded_at, refused)
 
     def report(self, error: UnitError) -> str:
         """Return the failure's message: what was tried, the unit's state and its last journal lines."""

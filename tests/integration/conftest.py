@@ -139,6 +139,7 @@ def alertmanager(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api
     return Api(
         tunnel(variables["alertmanager_port"]),
         (variables["alertmanager_username"], variables["alertmanager_password"]),
+        variables["tls_pair"]["certificate"],
     )
 
 

@@ -21,7 +21,7 @@ from plugins.filter.prometheus import (
 )
 from plugins.filter.systemd import systemd_arguments
 from plugins.lookup.misspelt_variables import LookupModule
-from plugins.test.systemd import systemd_memory_limit
+from plugins.test.systemd import systemd_folder, systemd_memory_limit
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
@@ -67,6 +67,16 @@ def test_arguments_reach_the_program_as_they_are(argument: str, quoted: str) -> 
 def test_an_argument_cannot_add_a_line_to_the_unit() -> None:
     with pytest.raises(AnsibleFilterError, match="line break"):
         systemd_arguments(["--a=b\nExecStartPre=/bin/evil"])
+
+
+@pytest.mark.parametrize("folder", ["/mnt/prometheus", "/srv/a.b_c+d-e"])
+def test_a_folder_that_systemd_takes_as_it_is_passes(folder: str) -> None:
+    assert systemd_folder(folder)
+
+
+@pytest.mark.parametrize("folder", ["", "/", "mnt", "/mnt/", "/mnt//a", "/mnt/../etc", "/a b", "/a%b", "/a\n"])
+def test_a_folder_that_systemd_would_misread_does_not(folder: str) -> None:
+    assert not systemd_folder(folder)
 
 
 def test_grafana_ini_writes_sections_and_values() -> None:
@@ -240,8 +250,8 @@ def test_another_login_of_the_users_own_stays_alone() -> None:
 
 @pytest.mark.parametrize("salt", ["A" * 22, "z" * 22, "abcdefghij0123456789XY", "9" * 30])
 def test_a_password_has_one_hash_for_one_salt_and_fits_it(salt: str) -> None:
-    hashed = bcrypt_hash("a good phrase", salt)
-    assert hashed == bcrypt_hash("a good phrase", salt)
+    hashed = bcrypt_hash("a good phrase", salt, "a_password")
+    assert hashed == bcrypt_hash("a good phrase", salt, "a_password")
     assert bcrypt.checkpw(b"a good phrase", hashed.encode())
     assert not bcrypt.checkpw(b"another phrase", hashed.encode())
 
@@ -249,4 +259,4 @@ def test_a_password_has_one_hash_for_one_salt_and_fits_it(salt: str) -> None:
 @pytest.mark.parametrize(("password", "salt"), [("x" * 73, "A" * 22), ("a good phrase", "short")])
 def test_what_bcrypt_would_cut_or_refuse_is_refused(password: str, salt: str) -> None:
     with pytest.raises(AnsibleFilterError, match=r"72 bytes|22 characters"):
-        bcrypt_hash(password, salt)
+        bcrypt_hash(password, salt, "a_password")

@@ -158,7 +158,7 @@ def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:
     results = converge(node, restart_after=node.started - 1, reload_after=node.loaded)
     assert node.acted() == []
     started_at = pytest.approx(node.started, abs=0.1)
-    assert results == {"pid": 7, "started_at": started_at, "loaded_at": node.loaded, "answers": {}}
+    assert results == {"pid": 7, "started_at": started_at, "loaded_at": node.loaded, "refused": False, "answers": {}}
 
 
 def test_a_new_unit_is_enabled_and_started(node: Node) -> None:
@@ -325,6 +325,13 @@ def test_an_earlier_refusal_does_not_count_against_the_reload(node: Node) -> Non
     assert "not ready after 0.2 s: refused to load" in failure(node, reload_after=time.time())
     node.hooks["reload"] = node.load
     node.service(reload_after=time.time()).converge()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_refusal_that_lasts_is_told(node: Node, refused: bool) -> None:
+    node.successful = 0 if refused else 1
+    assert node.service().preview()["refused"] == refused
+    assert node.service().converge()["refused"] == refused
 
 
 def test_a_reload_without_effect_fails(node: Node) -> None:

@@ -15,7 +15,7 @@ from tests.certificates import Pair, chain, intermediate, root, sign
 from tests.integration.node import Api, Playbook, exposures, poll, unit_properties
 from tests.integration.tls.pairs import NAME, given, put, secret_part
 
-SERVICES = ("prometheus", "grafana")
+SERVICES = ("prometheus", "alertmanager", "grafana")
 PROXY = "https://proxy.example.com/prometheus/"
 
 
@@ -24,6 +24,12 @@ def api(request: pytest.FixtureRequest) -> Api:
     """Return each of the services."""
     service: Api = request.getfixturevalue(request.param)
     return service
+
+
+@pytest.fixture
+def apis(prometheus: Api, alertmanager: Api, grafana: Api) -> dict[str, Api]:
+    """Return all of them, by name."""
+    return {"prometheus": prometheus, "alertmanager": alertmanager, "grafana": grafana}
 
 
 def handshake(api: Api, context: ssl.SSLContext, name: str = NAME) -> str | None:
@@ -47,16 +53,19 @@ def speaking(version: ssl.TLSVersion) -> ssl.SSLContext:
 
 
 def works(variables: dict[str, Any], prometheus: Api, grafana: Api) -> None:
-    """Check that every target is up, that of Prometheus itself too, and that Grafana gets its data."""
+    """Check that every target is up, those of the monitoring too, that alerts are sent, and that Grafana gets data."""
     scheme = urlsplit(prometheus.base).scheme
-    expected = {(job["job_name"], "up") for job in variables["prometheus_scrape_configs"]}
+    expected = {("alertmanager", "up"), *((job["job_name"], "up") for job in variables["prometheus_scrape_configs"])}
 
     def targets() -> list[dict[str, Any]]:
         return list(prometheus.data("/api/v1/targets")["data"]["activeTargets"])
 
     assert poll(lambda: {(t["labels"]["job"], t["health"]) for t in targets()} == expected, 40), targets()
-    (own,) = [target for target in targets() if target["labels"]["job"] == "prometheus"]
-    assert own["scrapeUrl"] == f"{scheme}://localhost:{variables['prometheus_port']}/metrics"
+    addresses = {target["labels"]["job"]: target["scrapeUrl"] for target in targets()}
+    for service in ("prometheus", "alertmanager"):
+        assert addresses[service] == f"{scheme}://localhost:{variables[f'{service}_port']}/metrics"
+    (sent_to,) = prometheus.data("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert sent_to["url"] == f"{scheme}://localhost:{variables['alertmanager_port']}/api/v2/alerts"
     for source in variables["grafana_datasources"]:
         assert grafana.data(f"/api/datasources/uid/{source['uid']}")["url"].startswith(f"{scheme}://")
         assert grafana.data(f"/api/datasources/uid/{source['uid']}/health")["status"] == "OK"
@@ -68,13 +77,19 @@ def serving(pair: Pair, *apis: Api) -> list[Api]:
 
 
 def processes(host: Host) -> dict[str, str]:
-    """Return the main process of each service."""
-    units = {"prometheus": "prometheus.service", "grafana": "grafana-server.service"}
-    return {service: unit_properties(host, unit, "MainPID")["MainPID"] for service, unit in units.items()}
+    """Return the main processes of the services that serve a new certificate without a restart."""
+    return {unit: unit_properties(host, unit, "MainPID")["MainPID"] for unit in ("prometheus", "alertmanager")}
 
 
 def test_every_target_is_up_and_grafana_gets_its_data(prometheus: Api, grafana: Api, variables: dict[str, Any]) -> None:
     works(variables, prometheus, grafana)
+
+
+def test_an_alert_reaches_alertmanager_with_a_link_that_begins_with_https(
+    alertmanager: Api, variables: dict[str, Any]
+) -> None:
+    alerts = poll(lambda: alertmanager.data("/api/v2/alerts"), 90)
+    assert alerts[0]["generatorURL"].startswith(f"https://{variables['ansible_host']}:{variables['prometheus_port']}/")
 
 
 def test_plain_http_gives_no_data(api: Api) -> None:
@@ -121,17 +136,17 @@ def test_a_second_run_changes_nothing_and_says_where_to_look(playbook: Playbook,
     assert f"https://{variables['ansible_host']}:{variables['grafana_port']}" in done.stdout
 
 
-def test_a_renewed_certificate_is_served_without_a_restart_of_prometheus(
-    host: Host, playbook: Playbook, prometheus: Api, grafana: Api, variables: dict[str, Any]
+def test_a_renewed_certificate_is_served_without_a_restart_of_prometheus_and_alertmanager(
+    host: Host, playbook: Playbook, apis: dict[str, Api], variables: dict[str, Any]
 ) -> None:
     before = processes(host)
     renewed = sign(NAME, issuer=intermediate())
     done = playbook("site.yml", "-vvvv", "--diff", **given(chain(renewed), renewed.key))
     assert done.returncode == 0, done.stdout
-    assert processes(host)["prometheus"] == before["prometheus"]
-    works(variables, *serving(renewed, prometheus, grafana))
+    assert processes(host) == before
+    works(variables, *serving(renewed, apis["prometheus"], apis["grafana"]))
     browser = ssl.create_default_context(cadata=root().certificate)
-    for service in (prometheus, grafana):
+    for service in apis.values():
         assert handshake(service, browser) == "TLSv1.3"
     for key in (renewed.key, variables["tls_pair"]["key"]):
         assert secret_part(key) not in done.stdout
@@ -156,7 +171,7 @@ def test_the_way_back_to_http_and_forth_again_works(
     plain = [replace(api, base=api.base.replace("https", "http"), certificate="") for api in (prometheus, grafana)]
     works(variables, *plain)
     assert plain[0].data("/api/v1/status/flags")["data"]["web.external-url"] == PROXY
-    assert host.check_output("sudo find /etc/prometheus /etc/grafana -name '*.pem'") == ""
+    assert host.check_output("sudo find /etc/prometheus /etc/alertmanager /etc/grafana -name '*.pem'") == ""
 
     forth = playbook("site.yml")
     assert forth.returncode == 0, forth.stdout
