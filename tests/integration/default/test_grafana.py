@@ -55,6 +55,8 @@ def test_each_panel_query_returns_data(grafana: Api, uid: str) -> None:
         f"P{panel['id']}{target['refId']}": (panel["title"], target["expr"])
         for panel in DASHBOARDS[uid]["panels"]
         for target in panel["targets"]
+        # Of the alerts that fire there are none.
+        if "ALERTS" not in target["expr"]
     }
     queries = [
         {
