@@ -44,8 +44,8 @@ options:
     description:
       - Where a POST makes the service load its configuration again, in place of C(systemctl reload). HTTP 200
         is success.
-      - Without O(loaded) the module notes the time of the POST in C(/run), for as long as the main process
-        runs that it was sent to.
+      - Without O(loaded) the module goes by the time of the last such POST to the main process that runs now,
+        which it notes in C(/run).
     type: str
   ready_url:
     description: A URL that answers HTTP 200 (a redirect does not count) once the service works.
@@ -508,10 +508,10 @@ class Service:
 
     def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
         """Ask for `answers`, and return the module's results."""
+        # Whoever answers where the unit has no process is somebody else.
+        idle = Answer(0, error="the unit is not running")
         answers = {}
         for name, url in self.answers.items():
-            # Whoever answers where the unit has no process is somebody else.
-            idle = Answer(0, error="the unit is not running")
             answer = self.fetch(url, timeout=ANSWER_TIMEOUT) if state.pid else idle
             answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
         return {
