@@ -460,9 +460,9 @@ def folder_problems(folders: list[dict[str, Any]]) -> list[str]:
     `folders` is the module's option.
     """
     users = {}
-    for entry in folders:
-        with suppress(KeyError, TypeError):
-            users[pwd.getpwnam(entry["owner"]).pw_uid] = entry["owner"]
+    for user in filter(None, (entry["owner"] for entry in folders)):
+        with suppress(KeyError):
+            users[pwd.getpwnam(user).pw_uid] = user
     owners = {os.path.realpath(entry["path"]): entry["owner"] for entry in folders}
     problems = []
     for entry in folders:

@@ -193,8 +193,12 @@ def test_prune_keeps_the_newest_and_the_one_in_use(node: Node) -> None:
         os.utime(node.root / version / ".release.json", (age, age))
     (node.root / "foreign").mkdir()
     (node.root / "current").symlink_to("2/bin")
+    (node.folder / "outside").mkdir()
+    (node.folder / "outside/.release.json").write_text("{}")
+    (node.root / "link").symlink_to(node.folder / "outside")
     assert node.install(pack(PROGRAM), version="0", keep=2) == ["3", "1"]
-    assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "0", "4", "2"}
+    assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "link", "0", "4", "2"}
+    assert (node.folder / "outside/.release.json").exists()
 
 
 # What is refused
