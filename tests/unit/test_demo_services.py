@@ -88,6 +88,8 @@ def test_a_fault_is_on_as_long_as_its_file_is_there(pipeline: Any, tmp_path: Pat
 def test_the_file_of_a_latency_says_how_long(pipeline: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(pipeline, "SWITCHES", tmp_path)
     assert pipeline.latency("docproc-latency") == 0
+    (tmp_path / "docproc-latency").touch()
+    assert pipeline.latency("docproc-latency") == 0
     (tmp_path / "docproc-latency").write_text("0.6\n")
     assert pipeline.latency("docproc-latency") == 0.6
 

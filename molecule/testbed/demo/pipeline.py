@@ -113,7 +113,8 @@ def fault(name: str) -> bool:
 def latency(name: str) -> float:
     """Return the seconds that a fault adds, 0 when it is switched off."""
     try:
-        return float((SWITCHES / name).read_text())
+        # A file that is about to be written is empty for a moment.
+        return float((SWITCHES / name).read_text() or 0)
     except FileNotFoundError:
         return 0
 
