@@ -66,4 +66,4 @@ def test_a_configuration_that_cannot_be_written_is_refused(
 def test_the_same_run_succeeds_once_there_is_room(playbook: Playbook, prometheus: Api, rules: str) -> None:
     assert changes(playbook("site.yml", "--tags=prometheus", prometheus_rules_dirs=[rules]))
     groups: list[dict[str, Any]] = prometheus.data("/api/v1/rules")["data"]["groups"]
-    assert [group["name"] for group in groups] == ["room"]
+    assert "room" in {group["name"] for group in groups}
