@@ -16,8 +16,8 @@ LEVELS = (0, 100, 1000, 5000)
 SERIES = 200
 SERVICES = {"prometheus": "prometheus.service", "grafana": "grafana-server.service"}
 TICKS = os.sysconf("SC_CLK_TCK")
-SETTLE_SECONDS = 60
-WINDOW_SECONDS = 30
+SETTLE_SECONDS = 30
+WINDOW_SECONDS = 20
 PROSE = f"""\
 Beside the demo services, synthetic targets of {SERIES} series each, scraped every 15 s. The process that answers for
 them is not counted. Prometheus has no `MemoryMax=` here. It has run for minutes only, and its memory grows for two to
