@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 from dataclasses import replace
@@ -158,8 +159,11 @@ def test_a_certificate_and_a_key_on_the_node_work_and_so_does_a_path_in_the_addr
 ) -> None:
     pair = sign(NAME, issuer=intermediate())
     paths = put(host, chain(pair), pair.key, mode="0640")
-    done = playbook("site.yml", **given(*paths), prometheus_external_url=PROXY)
+    done = playbook("site.yml", "-vvvv", "--diff", **given(*paths), prometheus_external_url=PROXY)
     assert done.returncode == 0, done.stdout
+    # As text, and as it travels from the node.
+    for key in (secret_part(pair.key), base64.b64encode(pair.key.encode()).decode()):
+        assert key not in done.stdout
     works(variables, *serving(pair, prometheus, grafana))
 
 
