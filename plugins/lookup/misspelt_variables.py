@@ -7,7 +7,6 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = r"""
@@ -58,7 +57,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         """Return the sentences for all the roles."""
         sentences = []
         for role in map(Path, terms):
-            specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text("utf-8"))
+            specs = self._loader.load_from_file(str(role / "meta" / "argument_specs.yml"))
             names = [name for name in variables or {} if name.startswith(f"{role.name}_")]
             sentences += misspelt(names, specs["argument_specs"]["main"]["options"])
         return sentences

@@ -151,6 +151,11 @@ ansible_facts:
       type: list
       elements: str
       sample: [alertmanager.service, prometheus.service]
+    users:
+      description: The owners in O(folders) who exist and cannot log in.
+      type: list
+      elements: str
+      sample: [grafana, prometheus]
 os:
   description: The operating system as it calls itself.
   returned: always
@@ -454,15 +459,21 @@ def space_problems(space: list[dict[str, Any]]) -> list[str]:
     return problems
 
 
+def folder_owners(folders: list[dict[str, Any]]) -> list[pwd.struct_passwd]:
+    """Return those of the users that the folders are for who exist. `folders` is the module's option."""
+    found = []
+    for user in sorted({entry["owner"] for entry in folders if entry["owner"]}):
+        with suppress(KeyError):
+            found.append(pwd.getpwnam(user))
+    return found
+
+
 def folder_problems(folders: list[dict[str, Any]]) -> list[str]:
     """Return a problem for each folder in whose place a service could put a link, or that belongs to another user.
 
     `folders` is the module's option.
     """
-    users = {}
-    for user in filter(None, (entry["owner"] for entry in folders)):
-        with suppress(KeyError):
-            users[pwd.getpwnam(user).pw_uid] = user
+    users = {user.pw_uid: user.pw_name for user in folder_owners(folders)}
     owners = {os.path.realpath(entry["path"]): entry["owner"] for entry in folders}
     problems = []
     for entry in folders:
@@ -512,7 +523,8 @@ def main() -> None:
         lines = "".join(f"\n- {problem}" for problem in problems)
         module.fail_json(f"This node cannot be provisioned; nothing was changed:{lines}", problems=problems, os=name)
     services = sorted(path.name for path in Path("/etc/systemd/system").glob("*.service"))
-    facts = {"architecture": machine, "emr": emr, "services": services}
+    users = [user.pw_name for user in folder_owners(params["folders"]) if user.pw_shell == "/usr/sbin/nologin"]
+    facts = {"architecture": machine, "emr": emr, "services": services, "users": users}
     module.exit_json(changed=False, os=name, ansible_facts=facts)
 
 

@@ -65,8 +65,8 @@ options:
         type: str
         required: true
   answers:
-    description: Further URLs to ask once the service works, each once, by name. Any HTTP status is an answer
-      and none is a failure.
+    description: Further URLs to ask once the service works, each once and in this order, by name. Any HTTP status
+      is an answer and none is a failure. After a 401 no further one is asked, since services count wrong passwords.
     type: dict
     default: {}
   url_username:
@@ -167,7 +167,7 @@ answers:
       description: The body, parsed; none if it is not JSON. That of an error is there, too.
       type: raw
     error:
-      description: Why there is no answer; empty if there is one.
+      description: Why there is no answer, or that it was not asked for; empty if there is one.
       type: str
   sample:
     login:
@@ -509,11 +509,13 @@ class Service:
     def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
         """Ask for `answers`, and return the module's results."""
         # Whoever answers where the unit has no process is somebody else.
-        idle = Answer(0, error="the unit is not running")
+        in_vain = "" if state.pid else "the unit is not running"
         answers = {}
         for name, url in self.answers.items():
-            answer = self.fetch(url, timeout=ANSWER_TIMEOUT) if state.pid else idle
+            answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
             answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
+            if answer.status == 401:
+                in_vain = f"not asked, since {no_answer(url, answer)}"
         return {
             "pid": state.pid,
             "started_at": state.started,

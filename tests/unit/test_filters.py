@@ -8,6 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible.parsing.dataloader import DataLoader
 
 from plugins.filter.bcrypt_hash import bcrypt_hash
 from plugins.filter.grafana_ini import to_grafana_ini
@@ -37,7 +38,7 @@ def target(health: str, job: str, error: str = "") -> dict[str, Any]:
 
 def test_a_misspelt_variable_of_the_role_is_named_with_the_nearest_right_one() -> None:
     variables = {"prometheus_prot": 9, "prometheus_port": 9090, "grafana_prot": 3}
-    assert LookupModule().run([str(ROLES / "prometheus")], variables) == [
+    assert LookupModule(DataLoader()).run([str(ROLES / "prometheus")], variables) == [
         "prometheus_prot is not a variable of this role: did you mean prometheus_port?"
     ]
 

@@ -496,6 +496,26 @@ def test_questions_are_asked_when_the_service_works_and_any_answer_will_do(node:
     }
 
 
+def test_after_a_refused_login_nothing_more_is_asked(node: Node) -> None:
+    urls = [f"http://localhost:1/{name}" for name in ("good", "login", "later", "last")]
+    asked = []
+
+    def fetch(url: str, *args: Any, **kwargs: Any) -> Answer:
+        if url in urls:
+            asked.append(url)
+            return Answer(401 if url.endswith("login") else 200, "{}")
+        return node.fetch(url, *args, **kwargs)
+
+    service = node.service(answers={url.rpartition("/")[2]: url for url in urls})
+    service.fetch = fetch
+    answers = service.converge()["answers"]
+    assert asked == urls[:2]
+    assert [answer["status"] for answer in answers.values()] == [200, 401, 0, 0]
+    assert (
+        answers["last"]["error"] == f"not asked, since {urls[1]} answers HTTP 401: check url_username and url_password"
+    )
+
+
 def test_check_mode_asks_a_service_that_runs_and_no_other(node: Node) -> None:
     answers = {"ready": READY}
     assert node.service(answers=answers).preview()["answers"]["ready"]["status"] == 200

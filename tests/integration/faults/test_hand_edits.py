@@ -21,6 +21,7 @@ def test_a_dry_run_shows_the_edits_and_a_run_restores_what_was(
     before = State.of(host, prometheus)
     for path, (edit, _) in EDITS.items():
         host.check_output(f"sudo sed -i '{edit}' {path}")
+    host.check_output("sudo usermod --shell=/bin/bash grafana")
     # The edits are not only on the disk: what runs has taken them over.
     host.check_output("sudo systemctl daemon-reload && sudo systemctl reload prometheus")
     assert poll(lambda: "edited-job" in loaded(prometheus), 10)
@@ -36,3 +37,4 @@ def test_a_dry_run_shows_the_edits_and_a_run_restores_what_was(
     after = State.of(host, prometheus)
     assert (after.files, after.loaded) == (before.files, before.loaded)
     assert unit_properties(host, "prometheus.service", "CPUWeight")["CPUWeight"] != "77"
+    assert host.user("grafana").shell == "/usr/sbin/nologin"
