@@ -25,7 +25,10 @@ down: .venv/installed ## remove the local node
 verify: .venv/installed ## ask the local node again whether everything works
 	@ansible-playbook playbooks/verify.yml -i inventory/demo
 
-test: lint unit aws molecule ## run all the tests
+# The scenarios wait for scrapes most of the time, so two cores are enough for three of them.
+PARALLEL = @$(MAKE) --no-print-directory --jobs=3 --output-sync=target
+test: .venv/installed .venv/aws ## run all the tests, three at a time
+	$(PARALLEL) $(SCENARIOS:%=molecule-%) lint unit aws
 
 lint: .venv/installed ## check the style of everything
 	@yamllint --strict .
@@ -46,8 +49,8 @@ unit: .venv/installed ## run the unit tests
 aws: .venv/aws ## test the inventory of EC2 against a local stand-in for it
 	@pytest tests/aws
 
-molecule: .venv/installed ## run the scenarios on local nodes, two at a time
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(SCENARIOS:%=molecule-%)
+molecule: .venv/installed ## run the scenarios on local nodes, three at a time
+	$(PARALLEL) $(SCENARIOS:%=molecule-%)
 
 molecule-%: .venv/installed
 	@molecule test --scenario-name $*

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, UNITS, Api, Playbook, poll, unit_properties
+from tests.integration.node import PROJECT, Api, Playbook, poll, unit_properties
 
 Run = Callable[..., str]
 SCRAPE_INTERVAL = 15.0
@@ -160,13 +160,6 @@ def test_data_sources_change_without_a_restart_and_users_keep_theirs(
     assert grafana("/api/datasources/uid/second")[0] == 404
     assert grafana.data("/api/datasources/uid/users")["name"] == "Users"
     assert process(host, "grafana-server.service") == before
-
-
-def test_a_run_that_changes_nothing_goes_to_the_node_as_seldom_as_it_can(run: Run) -> None:
-    output = run("-vvv")
-    assert "changed=0" in output
-    # The node check; for each service its release, user, files and unit, and a look at it for the verification.
-    assert output.count("SSH: EXEC") == 1 + 5 * len(UNITS)
 
 
 def test_check_and_diff_show_the_change_and_make_none(host: Host, run: Run, prometheus: Api) -> None:
