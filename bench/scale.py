@@ -20,8 +20,8 @@ SIZES = ((100, 5), (1_000, 50), (10_000, 500))
 RULES_PER_FILE = 5
 # Each target is scraped, and costs little.
 SERIES = 10
-INTERVAL_SECONDS = 60
-JOB = {"job_name": "many", "scrape_interval": f"{INTERVAL_SECONDS}s", "scrape_timeout": "30s"}
+INTERVAL_SECONDS = 30
+JOB = {"job_name": "many", "scrape_interval": f"{INTERVAL_SECONDS}s", "scrape_timeout": "20s"}
 PROSE = f"""\
 Static targets in the inventory, each of them scraped every {INTERVAL_SECONDS} s, and files of {RULES_PER_FILE} rules.
 A run that brings targets waits for their first scrapes, 20 s at most. The memory is that of the largest process on the
