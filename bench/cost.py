@@ -21,7 +21,8 @@ WINDOW_SECONDS = 20
 PROSE = f"""\
 Beside the demo services, synthetic targets of {SERIES} series each, scraped every 15 s. The process that answers for
 them is not counted. Prometheus has no `MemoryMax=` here. It has run for minutes only, and its memory grows for two to
-three hours, until it writes its first block.
+three hours, until it writes its first block. So `prometheus_memory_max` is by default 2G, with room for about 1,000 of
+these targets, and `grafana_memory_max` is 1G.
 
 """
 
