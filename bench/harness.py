@@ -213,7 +213,11 @@ class Bed:
         with subprocess.Popen(
             words, cwd=PROJECT, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
-            lines += [(time.monotonic(), line.rstrip("\n")) for line in process.stdout or ()]
+            try:
+                lines += [(time.monotonic(), line.rstrip("\n")) for line in process.stdout or ()]
+            except BaseException:
+                process.terminate()
+                raise
         seconds = time.monotonic() - start
         output = "\n".join(line for _, line in lines)
         if process.returncode:
