@@ -129,11 +129,15 @@ def test_a_rule_file_holds_one_group_that_is_named_as_the_file(tmp_path: Path) -
 def results() -> dict[str, Any]:
     """Return something of every section, in the form that it is kept."""
     run = {"seconds": 9.0, "render_and_check": 1.0, "megabytes": 70.0, "module_executions": 7}
-    consists = {"tasks": 43, "module_executions": 7, "round_trips": 7, "changed": 0}
+    consists = {"tasks": 40, "module_executions": 7, "round_trips": 7, "changed": 0}
     data = {
         "runs": {"seconds": {kind: [1.0] for kind in runs.RUNS}, "counts": consists, "peers": None},
         "archives": {"some.tar.gz": {"megabytes": 50, "tar": [2.0], "module": [1.0], "memory": [33.0]}},
-        "nodes": {"containers": {"1": [2.0], "8": [4.0]}, "names": {"10": [11.0], "30": [31.0], "50": [51.0]}},
+        "nodes": {
+            "containers": {"1": [2.0], "8": [4.0]},
+            "names": {"10": [11.0], "30": [31.0], "50": [51.0]},
+            "controller": {"cpu_seconds": 3.0, "cores": 2},
+        },
         "scale": {"own": run, "sizes": {"10000": {"rule_files": 500, "new": run, "unchanged": run}}},
         "cost": {"0": {"prometheus": {"cores": 0.01, "megabytes": 80.0}, "grafana": {"cores": 0, "megabytes": 30.0}}},
         "pressure": {
@@ -153,6 +157,7 @@ def test_the_page_holds_the_figures_against_every_target(results: dict[str, Any]
     assert "| nothing changed | at most 5 x floor | 1 x floor | met |" in page
     assert "| throughput that a NameNode loses to a busy Prometheus | at most 5 % | 10 % | **not met** |" in page
     assert "| units but monitoring's own that die when memory ends | at most 0 | 1 | **not met** |" in page
+    assert "2 cores have 8 CPU seconds. Ansible takes 3 of them" in page
     assert "Not measured yet" not in page
 
 
