@@ -59,7 +59,7 @@ molecule-%: .venv/installed
 	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-bench.txt
 	@touch $@
 
-bench: .venv/bench ## measure what all this costs (25 minutes on a quiet machine) and write docs/performance.md
+bench: .venv/bench ## measure what all this costs (40 minutes on a quiet machine) and write docs/performance.md
 	@python -m bench $(SECTIONS)
 
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
