@@ -178,10 +178,13 @@ def ensure_archives() -> str:
         "ansible_ssh_private_key_file": str(CACHE / "ssh_key"),
         **variables,
     }
-    GENERATED_VARS.write_text(
+    # Whole at any time: the runs of other scenarios read it.
+    part = CACHE / "generated.yml.part"
+    part.write_text(
         "---\n# Made by the test bed: its folder, its ssh key, and the archives with their checksums.\n"
         + yaml.safe_dump(settings, sort_keys=False)
     )
+    part.replace(GENERATED_VARS)
     return image
 
 
