@@ -25,7 +25,7 @@ down: .venv/installed ## remove the local node
 verify: .venv/installed ## ask the local node again whether everything works
 	@ansible-playbook playbooks/verify.yml -i inventory/demo
 
-# Three keep two cores busy. They leave the nodes, which are no children of theirs, the time to answer.
+# Three keep two cores busy. They leave the time to answer to the nodes, whose containers share the CPU by themselves.
 PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
 test: .venv/installed .venv/aws ## run all the tests, three at a time
 	$(PARALLEL) unit lint aws $(SCENARIOS:%=molecule-%)

@@ -78,6 +78,7 @@ def test_after_a_reboot_all_comes_back_without_a_run(
 @pytest.mark.parametrize(
     ("point", "fault"),
     [
+        ("prometheus : Install the release", kill_the_run),
         (LIVE, kill_the_run),
         ("prometheus : Run the service", kill_the_run),
         ("grafana : Make the configuration", kill_the_run),
