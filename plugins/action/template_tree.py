@@ -117,8 +117,11 @@ def parse_tree(name: str, spec: Any) -> dict[str, Any]:
     }
 
 
-def pack_tree(tree: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The payload's form of a tree: patterns resolved; what is no UTF-8 is escaped, as JSON needs text."""
+def pack_tree(tree: Mapping[str, Any], files: Mapping[str, bytes], shown: Mapping[str, str]) -> dict[str, Any]:
+    """The payload's form of a tree: patterns resolved; what is no UTF-8 is escaped, as JSON needs text.
+
+    `shown` holds, by relative path, what a diff may show of a file.
+    """
 
     def matches(rel: str, pattern: str) -> bool:
         return fnmatch.fnmatchcase(rel, pattern)
@@ -129,11 +132,17 @@ def pack_tree(tree: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, 
             rel: [
                 content.decode("utf-8", "surrogateescape"),
                 next((mode for pattern, mode in tree["modes"].items() if matches(rel, pattern)), tree["mode"]),
-                any(matches(rel, pattern) for pattern in tree["secret"]),
+                rel in shown or any(matches(rel, pattern) for pattern in tree["secret"]),
+                shown.get(rel),
             ]
             for rel, content in files.items()
         },
     }
+
+
+def shown_texts(contents: Mapping[str, Any]) -> dict[str, str]:
+    """What a diff may show of the files that say so themselves, by relative path."""
+    return {str(rel): str(text["shown"]) for rel, text in contents.items() if isinstance(text, Mapping)}
 
 
 def pack(payload: Mapping[str, Any]) -> str:
@@ -159,7 +168,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         payload = parse_options(args)
         trees = {str(name): parse_tree(name, spec) for name, spec in args["trees"].items()}
         payload["trees"] = {
-            name: pack_tree(tree, self._collect(name, tree, task_vars or {})) for name, tree in trees.items()
+            name: pack_tree(tree, self._collect(name, tree, task_vars or {}), shown_texts(tree["contents"]))
+            for name, tree in trees.items()
         }
         module_args = {"name": payload["name"], "payload": pack(payload)}
         if args.get("state_dir"):
@@ -188,9 +198,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     f"a file of that name is in templates/{tree['src']} too: drop one",
                 )
             expect(str, f"trees.{name}.contents", rel, "write a relative path")
-            if not isinstance(text, str):
-                fail(f"trees.{name}.contents", rel, f"the content is {type(text).__name__}, it must be text")
-            files[str(rel)] = to_bytes(text, errors="surrogate_or_strict")
+            whole = text.get("content") if isinstance(text, Mapping) else text
+            if not isinstance(whole, str):
+                fail(f"trees.{name}.contents", rel, f"the content is {type(whole).__name__}, it must be text")
+            files[str(rel)] = to_bytes(whole, errors="surrogate_or_strict")
         return files
 
     def _sources(self, name: str, src: str | None) -> list[tuple[str, str]]:

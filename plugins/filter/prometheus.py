@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from ansible.errors import AnsibleFilterError
 
 # How many characters of a name or an error a table can take.
 SHOWN = 300
+# What to look at where a target is down.
+NOT_THERE = "Is the service running? Is its port in prometheus_scrape_configs right?"
+REFUSED = (
+    "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
+    "itself where all targets of a job are localhost and prometheus_port."
+)
+# An address up to its login, without it up to its query, and that.
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
 # How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
 COLUMN = 40
 # What the role makes of its variables, beside the rule files of the folders.
@@ -22,19 +31,69 @@ FASTEST_BURN = 14.4
 
 
 def with_self_scrape_settings(
-    scrape_configs: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+    scrape_configs: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], addresses: Collection[str]
 ) -> list[Mapping[str, Any]]:
-    """Give the job named ``prometheus`` what it takes to scrape Prometheus itself.
+    """Give the jobs that scrape this node's own Prometheus, and nobody else, what that takes.
+
+    What counts is where a job goes to, not how it is called: a login is for the one who issued it.
 
     :param scrape_configs: jobs in Prometheus' syntax
     :param settings: settings of a job, such as ``basic_auth``; each that the job has itself stays as it is, and a job
-        with ``authorization`` gets no login besides
+        with another kind of login gets none besides
+    :param addresses: ``host:port`` of this node's own Prometheus, in each way to write it
     """
-    return [{**job, **_lacking(job, settings)} if job["job_name"] == "prometheus" else job for job in scrape_configs]
+    return [{**job, **_lacking(job, settings)} if _goes_to(job, addresses) == {True} else job for job in scrape_configs]
+
+
+def mixed_self_scrapes(
+    scrape_configs: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], addresses: Collection[str]
+) -> list[str]:
+    """Say of each job that scrapes this node's own Prometheus and others why it cannot work, and what to write.
+
+    The parameters are those of ``with_self_scrape_settings``.
+    """
+    return [
+        f"The job {job['job_name']!r} in prometheus_scrape_configs scrapes this node's own Prometheus, which takes its "
+        "login or its certificate, and others, who must not get them. Write two jobs, one with targets: "
+        f'["{_own(job, addresses)}"] alone, and one of another name for the others; or give the job a basic_auth or an '
+        "authorization of its own."
+        for job in scrape_configs
+        if settings and _goes_to(job, addresses) == {True, False} and not _has_login(job)
+    ]
+
+
+def _goes_to(job: Mapping[str, Any], addresses: Collection[str]) -> set[bool]:
+    """Return whether a job goes to this node's own Prometheus, to others, or to both."""
+    if _goes_elsewhere(job):
+        return {False}
+    discovers = any(name.endswith("_sd_configs") for name in job)
+    return {target in addresses for target in _static_targets(job)} | ({False} if discovers else set())
+
+
+def _goes_elsewhere(job: Mapping[str, Any]) -> bool:
+    """Tell whether the address of a target need not be where it is scraped."""
+    rules = job.get("relabel_configs") or ()
+    labels = [str(rule.get("target_label", "")) for rule in rules]
+    moved = any(label == "__address__" or "$" in label for label in labels)
+    mapped = any(rule.get("action") == "labelmap" for rule in rules)
+    return bool(moved or mapped or job.get("proxy_url") or job.get("proxy_from_environment"))
+
+
+def _own(job: Mapping[str, Any], addresses: Collection[str]) -> str:
+    return next(target for target in _static_targets(job) if target in addresses)
+
+
+def _static_targets(job: Mapping[str, Any]) -> Iterator[str]:
+    for group in job.get("static_configs") or ():
+        yield from map(str, group.get("targets") or ())
+
+
+def _has_login(job: Mapping[str, Any]) -> bool:
+    return not {"basic_auth", "authorization", "oauth2"}.isdisjoint(job)
 
 
 def _lacking(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    own = {*job, *(["basic_auth"] if "authorization" in job else [])}
+    own = {*job, *(["basic_auth"] if _has_login(job) else [])}
     return {name: value for name, value in settings.items() if name not in own}
 
 
@@ -169,7 +228,7 @@ def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
     :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
     """
     rows = sorted(
-        (t["health"].upper(), *map(_shown, (t["scrapePool"], t["scrapeUrl"], t["lastError"]))) for t in targets
+        (t["health"].upper(), *map(shown, (t["scrapePool"], t["scrapeUrl"], t["lastError"]))) for t in targets
     )
     width = min(max((len(job) for _, job, _, _ in rows), default=0), COLUMN)
     return [
@@ -184,18 +243,22 @@ def targets_down(targets: Iterable[Mapping[str, Any]]) -> list[str]:
     :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
     """
     return [
-        f"{_shown(t['scrapePool'])} is {t['health'].upper()} at {_shown(t['scrapeUrl'])} "
-        f"({_shown(t['lastError']) or 'not scraped yet'}). "
-        "Is the service running? Is its port in prometheus_scrape_configs right?"
+        f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
+        f"({shown(t['lastError']) or 'not scraped yet'}). " + (REFUSED if "401" in t["lastError"] else NOT_THERE)
         for t in targets
         if t["health"] != "up"
     ]
 
 
-def _shown(text: str) -> str:
-    """Return a text so that who chose it, such as a scraped service, cannot write to the user's terminal at will."""
-    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:SHOWN])
-    return plain + "…" * (len(text) > SHOWN)
+def shown(text: str) -> str:
+    """Return what a service said so that it can be shown.
+
+    Who chose the text, such as a scraped service, cannot write to the user's terminal at will, and the addresses in it
+    are without logins and queries, in which tokens stand.
+    """
+    safe = ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), text)
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in safe[:SHOWN])
+    return plain + "…" * (len(safe) > SHOWN)
 
 
 class FilterModule:
@@ -205,8 +268,10 @@ class FilterModule:
         """Return the filters of this file by name."""
         return {
             "impossible_thresholds": impossible_thresholds,
+            "mixed_self_scrapes": mixed_self_scrapes,
             "passwords_in_files": passwords_in_files,
             "prometheus_rule_files": prometheus_rule_files,
+            "shown": shown,
             "target_table": target_table,
             "targets_down": targets_down,
             "targets_pending": targets_pending,

@@ -35,6 +35,8 @@ description:
     touches the node.
   - A manifest on the node remembers what was made and when each tree's content went live, so that a later
     task can tell whether a service has loaded it.
+  - A file or link that no earlier run made is never replaced, unless it holds the same; the task fails before it
+    changes anything.
   - Runs as root. Paths are never followed through a symlink inside O(trees.dest).
 options:
   name:
@@ -54,7 +56,10 @@ options:
             M(ansible.builtin.template) does and loses that suffix; every other file is copied as it is.
         type: str
       contents:
-        description: Further files, relative path to text, which is written as it is, never templated again.
+        description:
+          - Further files, relative path to text, which is written as it is, never templated again.
+          - In place of a text, a dictionary with C(content), the text, and C(shown), the same lines as a diff may show
+            them. The content is a secret where they differ; that a line of it changed is shown, with its C(shown).
         type: dict
         default: {}
       dest:
@@ -210,13 +215,17 @@ class TreeError(Exception):
 
 
 class File(NamedTuple):
-    """A file, wanted or found. An id is None when the account does not exist yet (check mode only)."""
+    """A file, wanted or found. An id is None when the account does not exist yet (check mode only).
+
+    `shown` is what a diff may show of a secret one; None is nothing.
+    """
 
     content: bytes
     mode: int
     uid: int | None
     gid: int | None
     secret: bool = False
+    shown: str | None = None
 
     def digest(self) -> str:
         """What the manifest remembers of the file."""
@@ -263,7 +272,9 @@ class Entry(NamedTuple):
     rel: str
     digest: str
     secret: bool
-    shared: bool = True  # as if it were, where a manifest of an older version does not say
+    # As if it were so, where a manifest of an older version does not say.
+    shared: bool = True
+    shown: str | None = None
 
 
 class Manifest(NamedTuple):
@@ -276,7 +287,7 @@ class Manifest(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What differs; every list is by tree name. `stale` are the entries to remove."""
+    """What differs; every list is by tree name. `stale` are the entries to remove, `foreign` the paths in the way."""
 
     changed: dict[str, list[str]]
     stale: list[Entry]
@@ -285,6 +296,7 @@ class Plan(NamedTuple):
     stale_links: list[str]
     touched: set[str]
     diff: list[dict[str, str]]
+    foreign: list[str]
 
 
 @contextmanager
@@ -342,8 +354,8 @@ def parse(payload: Mapping[str, Any], check: bool) -> Task:
         check_absolute(spec["dest"], f"trees.{name}.dest")
         uid, gid = account("owner", spec["owner"], check), account("group", spec["group"], check)
         files = {
-            rel: File(content.encode("utf-8", "surrogateescape"), mode, uid, gid, secret)
-            for rel, (content, mode, secret) in spec["files"].items()
+            rel: File(content.encode("utf-8", "surrogateescape"), mode, uid, gid, secret, shown)
+            for rel, (content, mode, secret, shown) in spec["files"].items()
         }
         tree = Tree(name, spec["dest"], spec["dir_mode"], uid, gid, spec["shared"], files)
         for rel in files:
@@ -407,6 +419,12 @@ def read_file(dest: str, rel: str) -> File | None:
                 return File(b"", 0, -1, -1)
             with open(os.open(name, FILE, dir_fd=parent), "rb") as stream:
                 return File(stream.read(), stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
+
+
+def read_live(dest: str, rel: str, entry: Entry | None) -> File | None:
+    """The live file, with what may be shown of it where it is still as the `entry` of the manifest says."""
+    file = read_file(dest, rel)
+    return file._replace(shown=entry.shown) if file and entry and entry.digest == file.digest() else file
 
 
 def read_status(dest: str, rel: str) -> os.stat_result | None:
@@ -491,17 +509,31 @@ def lock(state_dir: str, name: str, check: bool) -> Iterator[None]:
         yield
 
 
-def shown(content: bytes | None, secret: bool, version: str) -> str:
-    """The content as a diff shows it."""
-    if content is None:
+def shown(file: File | None, other: File | None, secret: bool, version: str) -> str:
+    """The content of one of two versions ("old", "new") as a diff shows it."""
+    if file is None:
         return ""
     if secret:
-        return f"({version} secret content, not shown)\n"
+        return shown_lines(file, other, version) or f"({version} secret content, not shown)\n"
     with suppress(UnicodeDecodeError):
-        if len(content) <= DIFF_LIMIT and b"\0" not in content:
-            return content.decode()
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    return f"({len(content)} bytes with sha256 {digest}…, too long or no text)\n"
+        if len(file.content) <= DIFF_LIMIT and b"\0" not in file.content:
+            return file.content.decode()
+    digest = hashlib.sha256(file.content).hexdigest()[:12]
+    return f"({len(file.content)} bytes with sha256 {digest}…, too long or no text)\n"
+
+
+def shown_lines(file: File, other: File | None, version: str) -> str:
+    """What may be shown of a secret file, with a word at each line whose secret part the other version lacks."""
+    shown_as = (file.shown or "").encode("utf-8", "surrogateescape").split(b"\n")
+    lines = file.content.split(b"\n")
+    if file.shown is None or len(file.content) > DIFF_LIMIT or len(lines) != len(shown_as):
+        return ""
+    known = set(other.content.split(b"\n")) if other else set()
+    marked = (
+        line + f"  ({version})".encode() if line != whole and whole not in known else line
+        for line, whole in zip(shown_as, lines)
+    )
+    return b"\n".join(marked).decode("utf-8", "replace")
 
 
 def diff_entry(path: str, before: str, after: str) -> dict[str, str]:
@@ -516,10 +548,11 @@ def attributes(mode: int, uid: int | None, gid: int | None) -> str:
 
 def compare_file(path: str, old: File | None, new: File | None, secret: bool) -> list[dict[str, str]]:
     """The diff between two versions of a file: of its content, and of its attributes if both exist."""
-    before, after = (None if file is None else file.content for file in (old, new))
     entries = []
-    if before != after or (old is None) != (new is None):
-        entries.append(diff_entry(path, shown(before, secret, "old"), shown(after, secret, "new")))
+    if old is None or new is None or old.content != new.content:
+        before, after = shown(old, new, secret, "old"), shown(new, old, secret, "new")
+        moved = "(the order of what is not shown changed)\n" if before == after else ""
+        entries.append(diff_entry(path, before, after + moved))
     if old and new and old[1:4] != new[1:4]:
         entries.append(diff_entry(path, attributes(*old[1:4]), attributes(*new[1:4])))
     return entries
@@ -563,9 +596,12 @@ def compare_tree(tree: Tree, old: Manifest, plan: Plan) -> None:
         changed.extend([f"{rel or '.'}/"] if diff else [])
     for rel, file in sorted(tree.files.items()):
         path = join(tree.dest, rel)
-        entry, live = old.files.get(path), read_file(tree.dest, rel)
+        entry = old.files.get(path)
+        live = read_live(tree.dest, rel, entry)
         if live is None or live[:4] != file[:4] or entry is None or entry.digest != file.digest():
             changed.append(rel)
+            # What holds the same is as good as ours: the manifest may have been lost.
+            plan.foreign.extend([path] if live and entry is None and live.content != file.content else [])
             secret = file.secret or bool(entry and entry.secret)
             plan.diff.extend(compare_file(path, live, file, secret))
     if changed or tree.name not in old.live_at:
@@ -579,6 +615,7 @@ def compare_links(wanted: Mapping[str, str], old: Mapping[str, str], files: Cont
         if live != target or old.get(path) != target:
             plan.links.append(path)
         if live != target:
+            plan.foreign.extend([path] if live and path not in old else [])
             plan.diff.append(diff_entry(path, f"-> {live}\n" if live else "", f"-> {target}\n"))
     for path in sorted(set(old) - set(wanted)):
         if path not in files:
@@ -593,7 +630,7 @@ def compare(task: Task, old: Manifest) -> Plan:
     """Compare what is wanted with what is live and in the manifest; raises TreeError if that fails."""
     wanted = {join(tree.dest, rel) for tree in task.trees for rel in tree.files}
     known = wanted.union(old.files, old.links, task.links)
-    plan = Plan({}, [], {}, [], [], set(), [])
+    plan = Plan({}, [], {}, [], [], set(), [], [])
     for tree in task.trees:
         compare_tree(tree, old, plan)
         plan.left[tree.name] = [] if tree.shared else list_foreign(tree.dest, known)
@@ -604,10 +641,16 @@ def compare(task: Task, old: Manifest) -> Plan:
             plan.touched.add(entry.tree)
             info = read_status(entry.dest, entry.rel)
             if info and not stat.S_ISDIR(info.st_mode):
-                plan.diff.extend(compare_file(path, read_file(entry.dest, entry.rel), None, entry.secret))
+                live = read_live(entry.dest, entry.rel, entry)
+                plan.diff.extend(compare_file(path, live, None, entry.secret))
             if not entry.shared and entry.tree not in plan.left:
                 plan.left[entry.tree] = [join(entry.dest, rel) for rel in list_foreign(entry.dest, known)]
     compare_links(task.links, old.links, wanted, plan)
+    if plan.foreign:
+        raise TreeError(
+            f"{', '.join(plan.foreign)}: this was there before, and another one is to take its place: move it away if "
+            "nobody needs it"
+        )
     plan.touched.update(set(old.live_at) - set(plan.changed) - {LINKS})
     return plan
 
@@ -682,20 +725,47 @@ def staged(task: Task, changed: Mapping[str, Sequence[str]]) -> Iterator[dict[st
         yield stages
 
 
-def mask(output: str, trees: Sequence[Tree]) -> str:
-    """Take the lines of secret files, and what follows the first ":" or "=" in them, out of a check's output.
+def hidden_parts(file: File) -> Iterator[str]:
+    """What of a secret file no output may show: its lines, and what follows the first ":", "=" or "- " in them."""
+    content = file.content.decode("utf-8", "replace")
+    lines = content.split("\n")
+    shown_as = file.shown.split("\n") if file.shown is not None else []
+    harmless = {line for line, whole in zip(shown_as, lines) if line == whole} if len(shown_as) == len(lines) else ()
+    for line in lines:
+        if line not in harmless:
+            for part in [line, *re.split("[:=]|- ", line, maxsplit=1)[1:]]:
+                yield unquoted(part.strip(" \t\r"))
 
-    YAML parsers quote a value's first 7 characters and "...", so these go too. What is shorter than 8
-    characters stays: it would take half of the output with it.
+
+def unquoted(scalar: str) -> str:
+    """The value that a scalar of a YAML file stands for."""
+    if scalar.startswith('"'):
+        with suppress(ValueError):
+            return str(json.loads(scalar))
+    return scalar[1:-1].replace("''", "'") if scalar.startswith("'") else scalar
+
+
+def mask(output: str, trees: Sequence[Tree]) -> str:
+    """Take what secret files hold out of a check's output.
+
+    YAML parsers quote a value's first 7 characters and "...", so these go too. What is short goes as a whole word,
+    and what is shorter than 4 characters only where it is quoted: it would take half of the output with it.
     """
-    secrets = [file.content for tree in trees for file in tree.files.values() if file.secret]
-    parts = set()
-    for line in b"\n".join(secrets).decode("utf-8", "replace").split("\n"):
-        for text in [line, *re.split("[:=]", line, maxsplit=1)[1:]]:
-            part = text.strip(" \t\r\"'")
-            parts.update([part, part[:7] + "..."] if len(part) > 7 else [])
-    for part in sorted(parts, key=len, reverse=True):
-        output = output.replace(part, "[secret]")
+    parts = {
+        part
+        for tree in trees
+        for file in tree.files.values()
+        if file.secret
+        for text in hidden_parts(file)
+        for part in text.split("\n")
+    }
+    for part in sorted(filter(None, parts), key=len, reverse=True):
+        word = re.escape(part)
+        if len(part) > 7:
+            pattern = f"{word}|{re.escape(part[:7])}\\.\\.\\."
+        else:
+            pattern = rf"(?<![\w-]){word}(?![\w-])" if len(part) > 3 else rf"(?<=[`\"']){word}(?=[`\"'])"
+        output = re.sub(pattern, "[secret]", output)
     return output
 
 
@@ -765,7 +835,7 @@ def journal(task: Task, old: Manifest, plan: Plan) -> Manifest:
 def outcome(task: Task, old: Manifest, plan: Plan, folders: set[tuple[str, str]], now: float) -> Manifest:
     """The manifest once everything is live, since `now`."""
     files = {
-        join(tree.dest, rel): Entry(tree.name, tree.dest, rel, file.digest(), file.secret, tree.shared)
+        join(tree.dest, rel): Entry(tree.name, tree.dest, rel, file.digest(), file.secret, tree.shared, file.shown)
         for tree in task.trees
         for rel, file in tree.files.items()
     }

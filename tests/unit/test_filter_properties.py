@@ -11,14 +11,14 @@ import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible.plugins.filter.core import to_nice_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.filter.bcrypt_hash import bcrypt_hash
-from plugins.filter.grafana_ini import to_grafana_ini
+from plugins.filter.grafana_ini import grafana_ini_file
 from plugins.filter.prometheus import SHOWN, prometheus_rule_files, target_table, targets_down
 from plugins.filter.systemd import systemd_arguments
+from plugins.filter.yaml_file import HIDDEN, yaml_file
 from plugins.lookup.misspelt_variables import misspelt
 
 # Any character, and time and again those that mean something to a shell, a template, a parser or a terminal.
@@ -66,9 +66,9 @@ def test_grafana_reads_the_value_that_was_given_and_no_other(value: str) -> None
     sections: dict[str, Any] = {"section": {"key": value, "next": "n"}, "security": {"last": 1}}
     if "\n" in value or "\r" in value:
         with pytest.raises(AnsibleFilterError, match=r"grafana_ini\.section\.key holds a line break"):
-            to_grafana_ini(sections)
+            grafana_ini_file(sections, {})["content"]
     else:
-        assert read_as_grafana(to_grafana_ini(sections)) == {
+        assert read_as_grafana(grafana_ini_file(sections, {})["content"]) == {
             ("section", "key"): value,
             ("section", "next"): "n",
             ("security", "last"): "1",
@@ -78,7 +78,7 @@ def test_grafana_reads_the_value_that_was_given_and_no_other(value: str) -> None
 @given(TEXT, TEXT)
 def test_grafana_reads_the_names_that_were_given_and_no_others(section: str, key: str) -> None:
     try:
-        text = to_grafana_ini({section: {key: "value"}})
+        text = grafana_ini_file({section: {key: "value"}}, {})["content"]
     except AnsibleFilterError as error:
         assert "is no name of a section or key" in str(error)  # noqa: PT017
     else:
@@ -178,7 +178,23 @@ def test_a_rule_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> 
         prometheus_rule_files([str(tmp_path)])
 
 
-@given(st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=2), max_size=3))
+SCALAR = TEXT | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+STRUCTURE = st.recursive(SCALAR, lambda part: st.lists(part, max_size=3) | st.dictionaries(TEXT, part, max_size=3))
+
+
+@given(st.dictionaries(TEXT, STRUCTURE, max_size=3))
 @settings(deadline=None)
-def test_what_the_templates_write_as_yaml_is_read_as_it_was(values: dict[str, Any]) -> None:
-    assert yaml.safe_load("# managed\n" + to_nice_yaml(values, indent=2, sort_keys=False)) == values
+def test_what_is_written_as_yaml_is_read_as_it_was_and_none_of_it_is_shown(values: dict[str, Any]) -> None:
+    written = yaml_file(values)
+    assert yaml.safe_load(written["content"]) == values
+    assert scalars(yaml.safe_load(written["shown"])) <= {HIDDEN}
+    # Line by line, or a diff could not say which of them changed.
+    assert written["content"].count("\n") == written["shown"].count("\n")
+
+
+def scalars(structure: Any) -> set[Any]:
+    """Return the values of a structure, its keys left out."""
+    if isinstance(structure, dict | list):
+        parts = structure.values() if isinstance(structure, dict) else structure
+        return set().union(*map(scalars, parts))
+    return {structure}

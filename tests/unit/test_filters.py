@@ -11,10 +11,12 @@ from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 
 from plugins.filter.bcrypt_hash import bcrypt_hash
-from plugins.filter.grafana_ini import to_grafana_ini
+from plugins.filter.grafana_ini import grafana_ini_file
 from plugins.filter.prometheus import (
+    mixed_self_scrapes,
     passwords_in_files,
     prometheus_rule_files,
+    shown,
     target_table,
     targets_down,
     targets_pending,
@@ -81,25 +83,38 @@ def test_a_folder_that_systemd_would_misread_does_not(folder: str) -> None:
 
 
 def test_grafana_ini_writes_sections_and_values() -> None:
-    assert to_grafana_ini({"server": {"http_port": 3000, "enable_gzip": True, "domain": None}}) == (
-        "[server]\nhttp_port = 3000\nenable_gzip = true\ndomain = \n"
+    written = grafana_ini_file(
+        {
+            "server": {"http_port": 3000, "enable_gzip": True, "domain": None},
+            "smtp": {"password": "hunter2", "port": 25},
+        },
+        {"server": {"http_port": 3000, "enable_gzip": False, "domain": None}},
+    )
+    assert written["content"] == (
+        "; Ansible managed\n[server]\nhttp_port = 3000\nenable_gzip = true\ndomain = \n\n"
+        "[smtp]\npassword = hunter2\nport = 25\n"
+    )
+    # The user's values are not shown, and neither is one that takes the place of the role's.
+    assert written["shown"] == (
+        "; Ansible managed\n[server]\nhttp_port = 3000\nenable_gzip = (not shown)\ndomain = \n\n"
+        "[smtp]\npassword = (not shown)\nport = (not shown)\n"
     )
 
 
 @pytest.mark.parametrize("value", ["a#b", "a;b", " a", "`a`"])
 def test_grafana_ini_quotes_what_grafana_would_misread(value: str) -> None:
-    assert f'key = """{value}"""' in to_grafana_ini({"section": {"key": value}})
+    assert f'key = """{value}"""' in grafana_ini_file({"section": {"key": value}}, {})["content"]
 
 
 @pytest.mark.parametrize("value", [["a"], {"a": 1}, "a\n[security]"])
 def test_grafana_ini_refuses_what_is_no_single_value(value: object) -> None:
     with pytest.raises(AnsibleFilterError, match=r"grafana_ini\.section\.key"):
-        to_grafana_ini({"section": {"key": value}})
+        grafana_ini_file({"section": {"key": value}}, {})["content"]
 
 
 def test_grafana_ini_refuses_a_section_that_is_no_mapping() -> None:
     with pytest.raises(AnsibleFilterError, match=r"grafana_ini\.server"):
-        to_grafana_ini({"server": "here"})  # type: ignore[dict-item]
+        grafana_ini_file({"server": "here"}, {})["content"]  # type: ignore[dict-item]
 
 
 def test_rule_files_are_read_from_all_folders(tmp_path: Path) -> None:
@@ -228,25 +243,102 @@ def test_what_is_no_login_keeps_its_password() -> None:
 SELF_SCRAPE = {"basic_auth": {"username": "admin"}, "scheme": "https", "tls_config": {"ca_file": "mine"}}
 
 
-def test_the_self_scrape_gets_the_settings_and_no_other_job() -> None:
-    jobs = [{"job_name": "prometheus"}, {"job_name": "ingest"}]
-    assert with_self_scrape_settings(jobs, SELF_SCRAPE) == [
-        {"job_name": "prometheus", **SELF_SCRAPE},
-        {"job_name": "ingest"},
-    ]
+OWN = ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"]
+
+
+def scraping(*targets: str, name: str = "prometheus", **settings: Any) -> dict[str, Any]:
+    return {"job_name": name, "static_configs": [{"targets": [target]} for target in targets], **settings}
+
+
+@pytest.mark.parametrize("job", [scraping("localhost:9090"), scraping(*OWN, name="federation")])
+def test_what_scrapes_this_nodes_own_prometheus_gets_its_login_by_whatever_name(job: dict[str, Any]) -> None:
+    assert with_self_scrape_settings([job], SELF_SCRAPE, OWN) == [{**job, **SELF_SCRAPE}]
+    assert mixed_self_scrapes([job], SELF_SCRAPE, OWN) == []
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        scraping("localhost:8000"),
+        scraping("localhost:9091"),
+        scraping("other-node.invalid:9090"),
+        scraping("localhost:9090.example.com:9090"),
+        {"job_name": "prometheus"},
+        {"job_name": "prometheus", "static_configs": None},
+        {"job_name": "prometheus", "file_sd_configs": [{"files": ["prometheus.yml"]}]},
+        scraping("localhost:9090", proxy_url="http://proxy.invalid"),
+        scraping("localhost:9090", proxy_from_environment=True),
+        scraping("localhost:9090", relabel_configs=[{"target_label": "__address__", "replacement": "other:9115"}]),
+        scraping("localhost:9090", relabel_configs=[{"target_label": "__${1}__", "replacement": "other:9115"}]),
+        scraping("localhost:9090", relabel_configs=[{"action": "labelmap", "regex": "(.*)_x"}]),
+    ],
+)
+def test_the_login_goes_nowhere_else(job: dict[str, Any]) -> None:
+    assert with_self_scrape_settings([job], SELF_SCRAPE, OWN) == [job]
+    assert mixed_self_scrapes([job], SELF_SCRAPE, OWN) == []
+
+
+def test_a_relabelling_that_moves_no_target_takes_no_login_away() -> None:
+    rules = [{"action": "keep", "source_labels": ["job"], "regex": "prometheus"}, {"target_label": "node"}]
+    (job,) = with_self_scrape_settings([scraping("localhost:9090", relabel_configs=rules)], SELF_SCRAPE, OWN)
+    assert job["basic_auth"] == SELF_SCRAPE["basic_auth"]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        scraping("localhost:9090", "other-node.invalid:9090"),
+        scraping("other-node.invalid:9090", "127.0.0.1:9090", name="mine"),
+        scraping("localhost:9090", ec2_sd_configs=[{"region": "eu-central-1"}]),
+    ],
+)
+def test_a_job_that_mixes_this_nodes_own_with_others_is_refused(job: dict[str, Any]) -> None:
+    (problem,) = mixed_self_scrapes([job, scraping("localhost:9090", name="fine")], SELF_SCRAPE, OWN)
+    assert repr(job["job_name"]) in problem
+    assert ':9090"] alone' in problem
+    assert with_self_scrape_settings([job], SELF_SCRAPE, OWN) == [job]
+    # Without a login and a certificate there is nothing to keep from anybody.
+    assert mixed_self_scrapes([job], {}, OWN) == []
+    assert mixed_self_scrapes([job | {"authorization": {"credentials_file": "token"}}], SELF_SCRAPE, OWN) == []
 
 
 @pytest.mark.parametrize(
     "own", [{"basic_auth": {"username": "me"}}, {"scheme": "http"}, {"tls_config": {"insecure_skip_verify": True}}]
 )
 def test_a_setting_of_the_users_own_stays(own: dict[str, Any]) -> None:
-    job = {"job_name": "prometheus", **own}
-    assert with_self_scrape_settings([job], SELF_SCRAPE) == [{"job_name": "prometheus", **SELF_SCRAPE, **own}]
+    job = scraping("localhost:9090", **own)
+    assert with_self_scrape_settings([job], SELF_SCRAPE, OWN) == [{**job, **SELF_SCRAPE, **own}]
 
 
-def test_another_login_of_the_users_own_stays_alone() -> None:
-    job = {"job_name": "prometheus", "authorization": {"credentials_file": "token"}}
-    assert with_self_scrape_settings([job], {"basic_auth": {"username": "admin"}}) == [job]
+@pytest.mark.parametrize("login", ["authorization", "oauth2"])
+def test_another_login_of_the_users_own_stays_alone(login: str) -> None:
+    job = scraping("localhost:9090", **{login: {"credentials_file": "token"}})
+    assert with_self_scrape_settings([job], {"basic_auth": {"username": "admin"}}, OWN) == [job]
+
+
+def test_what_wants_a_login_says_where_one_comes_from() -> None:
+    refused, gone = targets_down(
+        [target("down", "self", "server returned HTTP status 401 Unauthorized"), target("down", "x", "refused")]
+    )
+    assert "give its job a basic_auth" in refused
+    assert "all targets of a job are localhost" in refused
+    assert "login" not in gone
+
+
+@pytest.mark.parametrize(
+    ("said", "harmless"),
+    [
+        ("http://me:secret@host:1/metrics", "http://host:1/metrics"),
+        ("https://host/probe?target=x&token=secret", "https://host/probe?…"),
+        ('Get "http://h/p?token=secret": dial tcp 10.0.0.1:80', 'Get "http://h/p?…": dial tcp 10.0.0.1:80'),
+        ("two http://a:secret@b and https://c?secret", "two http://b and https://c?…"),
+        ("why? because", "why? because"),
+    ],
+)
+def test_no_login_and_no_query_of_an_address_is_shown(said: str, harmless: str) -> None:
+    assert shown(said) == harmless
+    (row,) = target_table([target("down", "x", said)])
+    assert "secret" not in row
 
 
 @pytest.mark.parametrize("salt", ["A" * 22, "z" * 22, "abcdefghij0123456789XY", "9" * 30])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -39,11 +40,17 @@ class Node:
         self.root = root
         self.state = root / "state"
 
-    def tree(self, dest: str = "etc/app", files: dict[str, str] | None = None, **options: Any) -> Payload:
+    def tree(
+        self,
+        dest: str = "etc/app",
+        files: dict[str, str] | None = None,
+        shown: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Payload:
         spec = action.parse_tree(
             "t", {"dest": str(self.root / dest), "owner": os.geteuid(), "group": os.getegid(), **options}
         )
-        return action.pack_tree(spec, {rel: text.encode() for rel, text in (files or {}).items()})
+        return action.pack_tree(spec, {rel: text.encode() for rel, text in (files or {}).items()}, shown or {})
 
     def payload(self, **parts: Any) -> Payload:
         """What the action plugin would send; `parts` are trees, but for links, checks and timeout."""
@@ -400,6 +407,77 @@ def test_a_diff_never_shows_a_secret(node: Node) -> None:
     assert "SECRET" not in json.dumps(run("y", []))
 
 
+def test_a_diff_shows_what_may_be_shown_and_which_lines_of_the_rest_changed(node: Node) -> None:
+    def run(*passwords: str, interval: str = "15s") -> tuple[str, str]:
+        secrets = "".join(f"password{i}: {password}\n" for i, password in enumerate(passwords))
+        shown = "".join(f"password{i}: (not shown)\n" for i in range(len(passwords)))
+        tree = node.tree(files={"a": f"every: {interval}\n{secrets}"}, shown={"a": f"every: {interval}\n{shown}"})
+        (entry,) = node.apply(node.payload(config=tree))["diff"]
+        return entry["before"], entry["after"]
+
+    assert run("one", "two") == ("", "every: 15s\npassword0: (not shown)  (new)\npassword1: (not shown)  (new)\n")
+    assert run("one", "three", interval="30s") == (
+        "every: 15s\npassword0: (not shown)\npassword1: (not shown)  (old)\n",
+        "every: 30s\npassword0: (not shown)\npassword1: (not shown)  (new)\n",
+    )
+    (node.root / "etc/app/a").write_text("password: by hand\n")
+    before, after = run("one", "three")
+    assert "hand" not in before
+    assert after.count("(new)") == 2
+    # What an older version of this module made, and whose manifest does not say what may be shown.
+    node.apply(node.payload(config=node.tree(files={"a": "password: older\n"}, secret=["a"])))
+    before, after = run("one", "three")
+    assert before == "(old secret content, not shown)\n"
+    assert "three" not in after
+
+
+def test_secrets_that_change_places_are_a_change_that_is_shown(node: Node) -> None:
+    def run(*lines: str) -> list[dict[str, str]]:
+        tree = node.tree(files={"a": "\n".join(lines)}, shown={"a": "\n".join(["-"] * len(lines))})
+        diff: list[dict[str, str]] = node.apply(node.payload(config=tree))["diff"]
+        return diff
+
+    run("one", "two")
+    (entry,) = run("two", "one")
+    assert entry["before"] != entry["after"]
+
+
+def test_a_file_or_link_that_nobody_here_made_is_refused(node: Node) -> None:
+    (node.root / "etc/app").mkdir(parents=True)
+    (node.root / "etc/app/a").write_text("theirs\n")
+    (node.root / "etc/app/same").write_text("same\n")
+    (node.root / "current").symlink_to("theirs")
+    files = {"a": "mine\n", "same": "same\n", "b": "b\n"}
+    said = refused(node, node.payload(config=node.tree(files=files), links={"current": "mine"}))
+    assert f"{node.root}/current" in said
+    assert f"{node.root}/etc/app/a" in said
+    assert "same" not in said
+    (node.root / "etc/app/a").unlink()
+    (node.root / "current").unlink()
+    assert node.apply(node.payload(config=node.tree(files=files), links={"current": "mine"}))["changed"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("password: '1234567890'", "`1234567890`"),
+        ("password: hunter2", "cannot unmarshal `hunter2`"),
+        ("- hunter2", 'bad "hunter2"'),
+        ('password: "two\\nlines of it"', "found lines of it there"),
+        ("password: 'it''s a quote'", "it's a quote"),
+        ("password: ab", "not `ab`"),
+    ],
+)
+def test_no_check_says_what_may_not_be_shown(node: Node, line: str, said: str) -> None:
+    key = line.split(":", maxsplit=1)[0] if ":" in line else "-"
+    tree = node.tree(files={"a": f"job: ingest\n{line}\n"}, shown={"a": f"job: ingest\n{key}: (not shown)\n"})
+    script = f"echo {shlex.quote(f'job ingest: {said}')}; exit 1"
+    message = refused(node, node.payload(config=tree, checks=[["/bin/sh", "-c", script]])).split("node.\n")[1]
+    assert "[secret]" in message
+    assert "job ingest" in message
+    assert message.replace("[secret]", "").count(said) == 0
+
+
 def test_a_check_that_quotes_a_secret_is_masked(node: Node) -> None:
     tree = node.tree(files={"web.yml": "user: admin\npassword: 'hunter2-hunter2'\n"}, secret=["web.yml"])
     script = "cat {config}/web.yml; echo cannot parse hunter2-hunter2 or hunter2... as int; exit 1"
@@ -461,7 +539,7 @@ def test_contents_arrive_as_they_are(node: Node, text: str) -> None:
 def test_bytes_that_are_no_text_arrive_as_they_are(node: Node) -> None:
     data = bytes(range(256))
     spec = action.parse_tree("t", {"dest": str(node.root / "d"), "owner": os.geteuid(), "group": os.getegid()})
-    result = node.apply(node.payload(config=action.pack_tree(spec, {"a": data})))
+    result = node.apply(node.payload(config=action.pack_tree(spec, {"a": data}, {})))
     assert (node.root / "d/a").read_bytes() == data
     assert "256 bytes" in result["diff"][0]["after"]
 
@@ -469,7 +547,8 @@ def test_bytes_that_are_no_text_arrive_as_they_are(node: Node) -> None:
 def test_a_symlink_planted_for_a_file_is_replaced_not_followed(node: Node) -> None:
     victim = node.root / "victim"
     victim.write_text("1")
-    (node.root / "etc/app").mkdir(parents=True)
+    node.apply(node.payload(config=node.tree(files={"a": "1"}, mode="0600")))
+    (node.root / "etc/app/a").unlink()
     (node.root / "etc/app/a").symlink_to(victim)
     node.apply(node.payload(config=node.tree(files={"a": "1"}, mode="0600")))
     assert not (node.root / "etc/app/a").is_symlink()
@@ -477,7 +556,8 @@ def test_a_symlink_planted_for_a_file_is_replaced_not_followed(node: Node) -> No
 
 
 def test_a_fifo_planted_for_a_file_is_replaced(node: Node) -> None:
-    (node.root / "etc/app").mkdir(parents=True)
+    node.apply(node.payload(config=node.tree(files={"a": "1"})))
+    (node.root / "etc/app/a").unlink()
     os.mkfifo(node.root / "etc/app/a")
     node.apply(node.payload(config=node.tree(files={"a": "1"})))
     assert node.read("etc/app/a") == "1"
