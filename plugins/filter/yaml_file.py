@@ -23,7 +23,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
     """Writes every scalar on one line, so that a file and what is shown of it have the same lines."""
 
 
-def _one_line(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _one_line(dumper: _Dumper, text: str) -> Any:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if LINE_BREAK.search(text) else None)
 
 

@@ -9,7 +9,9 @@ import pwd
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +104,44 @@ options:
         description: The variable to change for another place.
         type: str
         required: true
+  services:
+    description:
+      - What the services are made of. Where nothing on the node says that this project installed a service and yet its
+        unit, its user or one of its files is there, it belongs to somebody, which is a problem.
+      - So is a folder of a service that is another one's too, or lies in it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the service, of its user, and of its manifest of M(template_tree).
+        type: str
+        required: true
+      unit:
+        description: Its systemd unit, with its suffix.
+        type: str
+        required: true
+      releases:
+        description: The folder of its releases.
+        type: path
+        required: true
+      folders:
+        description: Its folders on the node, by the variable that names them.
+        type: dict
+        required: true
+      configuration:
+        description: The folder of its configuration.
+        type: path
+        required: true
+      files:
+        description: The files in O(services.configuration) that it cannot do without.
+        type: list
+        elements: str
+        required: true
+      needed:
+        description: Whether the service runs on this node at all.
+        type: bool
+        default: true
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -126,6 +166,13 @@ EXAMPLES = r"""
     folders:
       - {path: /mnt/prometheus/releases, variable: prometheus_root}
       - {path: /mnt/prometheus/data, owner: prometheus, variable: prometheus_data_dir}
+    services:
+      - name: prometheus
+        unit: prometheus.service
+        releases: /mnt/prometheus/releases
+        folders: {prometheus_root: /mnt/prometheus, prometheus_data_dir: /mnt/prometheus/data}
+        configuration: /etc/prometheus
+        files: [prometheus.yml, web.yml]
 """
 
 RETURN = r"""
@@ -146,13 +193,13 @@ ansible_facts:
         cluster_id: j-2AXXXXXXGAPLF
         region: eu-central-1
         master_private_dns_name: ip-10-0-0-12.eu-central-1.compute.internal
-    services:
-      description: The services whose unit files lie in C(/etc/systemd/system), with the suffix.
+    made:
+      description: Those of O(services) that this project installed, wholly or in part, whether they are needed or not.
       type: list
       elements: str
-      sample: [alertmanager.service, prometheus.service]
+      sample: [alertmanager, prometheus]
     users:
-      description: The owners in O(folders) who exist and cannot log in.
+      description: The owners in O(folders) who exist.
       type: list
       elements: str
       sample: [grafana, prometheus]
@@ -204,11 +251,33 @@ ARGUMENTS: dict[str, Any] = {
             "variable": {"type": "str", "required": True},
         },
     },
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "unit": {"type": "str", "required": True},
+            "releases": {"type": "path", "required": True},
+            "folders": {"type": "dict", "required": True},
+            "configuration": {"type": "path", "required": True},
+            "files": {"type": "list", "elements": "str", "required": True},
+            "needed": {"type": "bool", "default": True},
+        },
+    },
 }
-MIN_SYSTEMD = 247
+# Amazon Linux 2023's and Debian 12's, the oldest one on which the units were seen to run.
+MIN_SYSTEMD = 252
 MIN_PYTHON = (3, 9)
-MIN_OS = {"debian": (12,), "ubuntu": (22, 4)}
-SUPPORTED_OS = "Amazon Linux 2023 (EMR 7), Debian 12 or Ubuntu 22.04 and their successors"
+MIN_OS = {"debian": (12,), "ubuntu": (24, 4)}
+SUPPORTED_OS = "Amazon Linux 2023 (EMR 7), Debian 12 or Ubuntu 24.04 and their successors"
+# Where the other modules and roles of this project keep what they made.
+MANIFESTS = Path("/var/lib/ansible-template-tree")
+RECORDS = Path("/var/lib/emr-monitoring")
+UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+                                "/usr/lib/systemd/system", "/lib/systemd/system")))  # fmt: skip
+# How the roles make the user of a service.
+USER_HOME, USER_SHELL = "/nonexistent", "/usr/sbin/nologin"
 LISTEN = "0A"
 MIB = 1024 * 1024
 
@@ -496,6 +565,72 @@ def folder_problems(folders: list[dict[str, Any]]) -> list[str]:
     return problems
 
 
+def is_installed(service: dict[str, Any], manifests: Path = MANIFESTS) -> bool:
+    """Tell whether this project installed a service, if only in part. `service` is an entry of the module's option."""
+    releases = Path(service["releases"])
+    patterns = ("*/.release.json", ".staging-*", ".download-*")
+    return (manifests / f"{service['name']}.json").exists() or any(
+        found for pattern in patterns for found in releases.glob(pattern)
+    )
+
+
+def is_ours(service: dict[str, Any], manifests: Path = MANIFESTS, records: Path = RECORDS) -> bool:
+    """Tell whether this project installed a service, began to, or left its user behind when it removed it."""
+    return is_installed(service, manifests) or (records / service["name"]).exists()
+
+
+def strangers(service: dict[str, Any], unit_folders: Sequence[Path] = UNIT_FOLDERS) -> list[str]:
+    """Return what is in the way of a service that this project did not install, each in words that name it."""
+    files = [folder / service["unit"] for folder in unit_folders]
+    files += [Path(service["configuration"]) / name for name in service["files"]]
+    # /lib is mostly a link to /usr/lib.
+    real = dict.fromkeys(path.parent.resolve() / path.name for path in files if os.path.lexists(path))
+    found = [str(path) for path in real]
+    with suppress(KeyError):
+        user = pwd.getpwnam(service["name"])
+        if (user.pw_dir, user.pw_shell) != (USER_HOME, USER_SHELL):
+            found.append(f"the user {user.pw_name} (uid {user.pw_uid}, home {user.pw_dir}, shell {user.pw_shell})")
+    return found
+
+
+def ownership_problems(services: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each service that is there already and that somebody else put there."""
+    problems = []
+    for service in services:
+        found = [] if is_ours(service) else strangers(service)
+        if found:
+            name, unit = service["name"], service["unit"]
+            problems.append(
+                f"Somebody else's {name} is on the node: {', '.join(found)}. It is neither overwritten nor stopped. If "
+                f"nobody needs it, take it away (its package with apt or dnf; else systemctl disable --now {unit}, "
+                f"move the files elsewhere, and userdel {name}) and run again; its data may stay where it is."
+            )
+    return problems
+
+
+def overlap_problems(services: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each folder of a service that is also another one's, or lies in it."""
+    folders = [
+        (service["name"], f"{variable} ({path})", Path(os.path.realpath(path)))
+        for service in services
+        for variable, path in [
+            *service["folders"].items(),
+            (f"the configuration of {service['name']}", service["configuration"]),
+        ]
+    ]
+    problems = [
+        f"{variable} ({path}) is or lies in the folder of releases, {service['releases']}: choose another one."
+        for service in services
+        for variable, path in service["folders"].items()
+        if service["releases"] in (path, *map(str, Path(path).parents))
+    ]
+    for (name, what, path), (other_name, other_what, other) in combinations(folders, 2):
+        if name != other_name and (path == other or path in other.parents or other in path.parents):
+            relation = "are one folder" if path == other else "lie one in the other"
+            problems.append(f"{what} and {other_what} {relation}: give each service a folder of its own.")
+    return problems
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
@@ -507,7 +642,9 @@ def main() -> None:
     systemctl = module.get_bin_path("systemctl")
     version = module.run_command([systemctl, "--version"])[1] if systemctl else ""
     machine = os.uname().machine
-    ports, space = ([entry for entry in params[name] if entry["needed"]] for name in ("ports", "space"))
+    ports, space, services = (
+        [entry for entry in params[name] if entry["needed"]] for name in ("ports", "space", "services")
+    )
     emr, problems = emr_identity(Path(params["info_dir"]), params["emr_required"])
     problems = [
         *base_problems(machine, (sys.version_info[0], sys.version_info[1]), os.geteuid()),
@@ -517,14 +654,19 @@ def main() -> None:
         *port_problems(Path("/proc"), ports),
         *space_problems(space),
         *folder_problems(params["folders"]),
+        *overlap_problems(services),
+        *ownership_problems(services),
     ]
     name = release.get("PRETTY_NAME", "")
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
         module.fail_json(f"This node cannot be provisioned; nothing was changed:{lines}", problems=problems, os=name)
-    services = sorted(path.name for path in Path("/etc/systemd/system").glob("*.service"))
-    users = [user.pw_name for user in folder_owners(params["folders"]) if user.pw_shell == "/usr/sbin/nologin"]
-    facts = {"architecture": machine, "emr": emr, "services": services, "users": users}
+    facts = {
+        "architecture": machine,
+        "emr": emr,
+        "made": [service["name"] for service in params["services"] if is_installed(service)],
+        "users": [user.pw_name for user in folder_owners(params["folders"])],
+    }
     module.exit_json(changed=False, os=name, ansible_facts=facts)
 
 

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import http.client
 import json
 import re
+import sqlite3
 import ssl
 import time
 import urllib.request
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -75,6 +80,14 @@ options:
   url_password:
     description: The password for all URLs.
     type: str
+  login_store:
+    description:
+      - Grafana's SQLite database, which is looked at before the first question. It tells whether O(url_password) is
+        the user's, without asking Grafana, which counts wrong ones; where it is another one, O(answers) are not asked.
+      - Five wrong passwords within five minutes lock the user out, the right password too. Then the questions are
+        asked under the user's e-mail address, whose wrong passwords Grafana counts apart.
+      - A file that is not there, or that is no such database, tells nothing.
+    type: path
   certificate_path:
     description: A PEM file. The service has to present the first certificate in it; no other is trusted and
       the name in it does not matter, since the service is asked at an address of the node.
@@ -174,6 +187,22 @@ answers:
       status: 401
       json: {message: Invalid username or password}
       error: ""
+login:
+  description: What O(login_store) says of the user.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: Whether O(url_password) is C(right), C(wrong), or C(unknown).
+      type: str
+    locked_for:
+      description: For how many seconds Grafana refuses the user under each name, 0 if it does not.
+      type: int
+    tried_from:
+      description: Where the wrong passwords of the last five minutes came from, as Grafana was told.
+      type: list
+      elements: str
+  sample: {state: right, locked_for: 0, tried_from: []}
 """
 
 ARGUMENTS: dict[str, Any] = {
@@ -189,6 +218,7 @@ ARGUMENTS: dict[str, Any] = {
     "answers": {"type": "dict", "default": {}},
     "url_username": {"type": "str"},
     "url_password": {"type": "str", "no_log": True},
+    "login_store": {"type": "path"},
     "certificate_path": {"type": "path"},
     "timeout": {"type": "float", "default": 60},
 }
@@ -204,6 +234,9 @@ INTERVAL = 0.15
 POLL_TIMEOUT = 5.0
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
+# Of Grafana's brute force protection, and of its passwords.
+LOCK_SECONDS, LOCK_ATTEMPTS = 300, 5
+HASH_ROUNDS, HASH_BYTES = 10_000, 50
 # Empty after a boot, as the processes are that it speaks of.
 NOTES = Path("/run/ansible-systemd-unit")
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
@@ -296,6 +329,56 @@ def poll(probe: Callable[[], str], timeout: float) -> str:
         if not reason or time.monotonic() >= deadline:
             return reason
         time.sleep(INTERVAL)
+
+
+class Login(NamedTuple):
+    """What Grafana's database says of a user and a password; the fields are those of the module's `login`.
+
+    `name` is the one to ask under.
+    """
+
+    name: str
+    state: str = "unknown"
+    locked_for: int = 0
+    tried_from: tuple[str, ...] = ()
+
+
+def stored_login(database: str, username: str, password: str) -> Login:
+    """Return what Grafana's SQLite file `database` says of a user now, without changing it.
+
+    As Grafana 12.4 was seen to keep them: a password is 50 bytes of PBKDF2 with SHA-256 and 10,000 rounds; a name
+    that was sent, in lower case, is refused while five attempts at it are not older than 300 s.
+    """
+    now = int(time.time())
+    try:
+        with closing(sqlite3.connect(f"file:{urllib.request.pathname2url(database)}?mode=ro", uri=True)) as store:
+            user = store.execute(
+                "SELECT email, password, salt FROM user WHERE lower(?) IN (lower(login), lower(email))", (username,)
+            ).fetchone()
+            attempts = store.execute(
+                "SELECT username, ip_address, created FROM login_attempt WHERE created >= ? ORDER BY created DESC",
+                (now - LOCK_SECONDS,),
+            ).fetchall()
+    except sqlite3.Error:
+        return Login(username)
+    if user is None or len(user[1] or "") != 2 * HASH_BYTES:
+        return Login(username)
+    email, stored, salt = user
+    hashed = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), HASH_ROUNDS, HASH_BYTES).hex()
+    names = list(filter(None, (username, email)))
+    waits = []
+    for name in names:
+        times = [created for who, _, created in attempts if who == name.lower()]
+        waits.append(times[LOCK_ATTEMPTS - 1] + LOCK_SECONDS + 1 - now if len(times) >= LOCK_ATTEMPTS else 0)
+    shortest = min(waits)
+    tried_from = {address for who, address, _ in attempts if who in map(str.lower, names)}
+    return Login(
+        # A right password that is refused is not counted, so asking does no harm.
+        names[waits.index(0)] if shortest == 0 else username,
+        "right" if hmac.compare_digest(hashed, stored) else "wrong",
+        shortest,
+        tuple(sorted(tried_from)),
+    )
 
 
 class Answer(NamedTuple):
@@ -407,10 +490,10 @@ class Service:
     """A unit and the URLs at which its service speaks.
 
     `params` are the module's options; `run` takes an argument list and returns the exit code, stdout and
-    stderr; `fetch` is what `fetcher` returns.
+    stderr; `fetch` is what `fetcher` returns; `look` returns what the service's database says of the user.
     """
 
-    def __init__(self, params: dict[str, Any], run: Run, fetch: Fetch) -> None:
+    def __init__(self, params: dict[str, Any], run: Run, fetch: Fetch, look: Callable[[], Login] | None = None) -> None:
         self.name: str = params["name"]
         self.restart_after: float = params["restart_after"]
         self.reload_after: float = params["reload_after"]
@@ -421,6 +504,7 @@ class Service:
         self.timeout: float = params["timeout"]
         self.run = run
         self.fetch = fetch
+        self.look = look
         self.actions: list[str] = []
         self.since = 0.0
 
@@ -510,6 +594,9 @@ class Service:
         """Ask for `answers`, and return the module's results."""
         # Whoever answers where the unit has no process is somebody else.
         in_vain = "" if state.pid else "the unit is not running"
+        login = self.look() if self.look else Login("")
+        if login.state == "wrong":
+            in_vain = in_vain or "not asked, since the database holds another password"
         answers = {}
         for name, url in self.answers.items():
             answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
@@ -522,7 +609,14 @@ class Service:
             "loaded_at": loaded_at,
             "refused": refused,
             "answers": answers,
+            # Once more, since somebody may try passwords all the while.
+            "login": self.report_login(self.look() if self.look else login),
         }
+
+    @staticmethod
+    def report_login(login: Login) -> dict[str, Any]:
+        """Return what the module says of a login."""
+        return {"state": login.state, "locked_for": login.locked_for, "tried_from": list(login.tried_from)}
 
     def preview(self) -> dict[str, Any]:
         """Return what `converge` would, without doing anything; `actions` are set to what it would do."""
@@ -594,6 +688,7 @@ def main() -> None:
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
         required_together=[("url_username", "url_password")],
+        required_by={"login_store": "url_username"},
     )
     params = module.params
     if params["reload_after"] and not params["loaded"] and not params["reload_url"]:
@@ -606,8 +701,10 @@ def main() -> None:
             f"restart_after or reload_after of {params['name']} lies in the future, so every run will "
             "act until then: check the clock of the node."
         )
-    fetch = fetcher(params["url_username"], params["url_password"], params["certificate_path"])
-    service = Service(params, module.run_command, fetch)
+    username, password, store = params["url_username"], params["url_password"], params["login_store"]
+    look = partial(stored_login, store, username, password) if store else None
+    fetch = fetcher(look().name if look else username, password, params["certificate_path"])
+    service = Service(params, module.run_command, fetch, look)
     try:
         results = service.preview() if module.check_mode else service.converge()
     except UnitError as error:

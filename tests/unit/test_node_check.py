@@ -74,8 +74,9 @@ def test_the_documentation_lists_the_arguments() -> None:
         ('ID="amzn"\nVERSION_ID="2023"', ""),
         ("ID=debian\nVERSION_ID=12", ""),
         ("ID=debian\nVERSION_ID=13", ""),
-        ("ID=ubuntu\nVERSION_ID='22.04'", ""),
-        ("ID=ubuntu\nVERSION_ID=24.04", ""),
+        ("ID=ubuntu\nVERSION_ID='24.04'", ""),
+        ("ID=ubuntu\nVERSION_ID=26.04", ""),
+        ("ID=ubuntu\nVERSION_ID=22.04", "use Amazon Linux 2023 (EMR 7), Debian 12 or Ubuntu 24.04"),
         ('ID=amzn\nVERSION_ID="2"\nPRETTY_NAME="Amazon Linux 2"', "Amazon Linux 2, the system of EMR 6"),
         ('ID=amzn\nVERSION_ID="2"', "use an EMR 7 release"),
         ("ID=debian\nVERSION_ID=11", "runs debian 11: use Amazon Linux 2023"),
@@ -106,8 +107,9 @@ def test_everything_wrong_with_the_base_is_named_with_its_remedy() -> None:
 
 
 def test_systemd(tmp_path: Path) -> None:
-    assert node_check.systemd_problems("systemd 247 (247.3-7)\n+PAM", tmp_path) == []
-    assert "has systemd 219, and 247" in node_check.systemd_problems("systemd 219\n", tmp_path)[0]
+    assert node_check.systemd_problems("systemd 252 (252.39-1)\n+PAM", tmp_path) == []
+    # Debian 11's, on which Grafana's unit does not start.
+    assert "has systemd 247, and 252" in node_check.systemd_problems("systemd 247 (247.3-7)\n", tmp_path)[0]
     assert "no systemd" in node_check.systemd_problems("", tmp_path)[0]
     assert "not process 1" in node_check.systemd_problems("systemd 252\n", tmp_path / "absent")[0]
 
@@ -378,3 +380,166 @@ def test_the_module_tells_all_problems_of_what_runs_here_at_once(tmp_path: Path,
     assert "emr_required" in result["msg"]
     assert "any_root" in result["msg"]
     assert [word in result["msg"] for word in ("any_port", "any_dir")] == [needed, needed]
+
+
+class Service:
+    """A node as far as one service of it is concerned."""
+
+    def __init__(self, root: Path) -> None:
+        self.units = [root / "etc/systemd/system", root / "usr/lib/systemd/system"]
+        self.manifests, self.records = root / "manifests", root / "records"
+        self.entry = {
+            # A user that no machine has.
+            "name": "emr-no-such-user",
+            "unit": "x.service",
+            "releases": str(root / "mnt/x/releases"),
+            "folders": {"x_root": str(root / "mnt/x"), "x_data_dir": str(root / "mnt/x/data")},
+            "configuration": str(root / "etc/x"),
+            "files": ["x.yml", "sub/y.yml"],
+        }
+
+    def strangers(self) -> list[str]:
+        return node_check.strangers(self.entry, self.units)
+
+    def ours(self) -> bool:
+        return node_check.is_ours(self.entry, self.manifests, self.records)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return Service(tmp_path)
+
+
+def put(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_bare_node_has_nobodys_service(service: Service, tmp_path: Path) -> None:
+    assert service.strangers() == []
+    assert not service.ours()
+    # What belongs to nobody's service stays unmentioned.
+    put(tmp_path / "etc/x/notes.txt")
+    put(tmp_path / "etc/systemd/system/y.service")
+    assert service.strangers() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["etc/systemd/system/x.service", "usr/lib/systemd/system/x.service", "etc/x/x.yml", "etc/x/sub/y.yml"]
+)
+def test_a_unit_or_a_file_of_somebody_elses_service_is_named(service: Service, tmp_path: Path, path: str) -> None:
+    found = put(tmp_path / path)
+    assert service.strangers() == [str(found)]
+    found.unlink()
+    # A unit that is masked, or a link to nowhere, is somebody's too.
+    found.symlink_to("/nowhere")
+    assert service.strangers() == [str(found)]
+
+
+def test_a_unit_that_is_seen_through_a_link_is_named_once(service: Service, tmp_path: Path) -> None:
+    found = put(tmp_path / "usr/lib/systemd/system/x.service")
+    (tmp_path / "lib").symlink_to("usr/lib")
+    service.units.append(tmp_path / "lib/systemd/system")
+    assert service.strangers() == [str(found)]
+
+
+def account(name: str, home: str, shell: str) -> Any:
+    return SimpleNamespace(pw_name=name, pw_uid=987, pw_dir=home, pw_shell=shell)
+
+
+@pytest.mark.parametrize(
+    ("home", "shell", "strange"),
+    [
+        ("/nonexistent", "/usr/sbin/nologin", False),
+        ("/home/prometheus", "/bin/false", True),
+        ("/var/lib/prometheus", "/usr/sbin/nologin", True),
+        ("/nonexistent", "/bin/bash", True),
+    ],
+)
+def test_a_user_that_is_not_as_the_roles_make_it_is_named(
+    service: Service, monkeypatch: pytest.MonkeyPatch, home: str, shell: str, strange: bool
+) -> None:
+    monkeypatch.setattr("pwd.getpwnam", lambda name: account(name, home, shell))
+    assert len(service.strangers()) == strange
+    if strange:
+        assert f"home {home}, shell {shell}" in service.strangers()[0]
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "manifests/emr-no-such-user.json",
+        "records/emr-no-such-user/",
+        "mnt/x/releases/1.0/.release.json",
+        "mnt/x/releases/.staging-1.0/bin",
+        "mnt/x/releases/.download-abc",
+    ],
+)
+def test_a_service_that_this_project_installed_or_began_to_is_its_own(
+    service: Service, tmp_path: Path, trace: str
+) -> None:
+    put(tmp_path / trace / "x" if trace.endswith("/") else tmp_path / trace)
+    assert service.ours()
+    # What was removed but for its user needs no removing.
+    assert node_check.is_installed(service.entry, service.manifests) != trace.startswith("records")
+
+
+def test_a_release_that_somebody_else_unpacked_is_none_of_ours(service: Service, tmp_path: Path) -> None:
+    put(tmp_path / "mnt/x/releases/1.0/prometheus")
+    assert not service.ours()
+
+
+def test_somebody_elses_service_is_a_problem_that_says_what_to_do(service: Service, tmp_path: Path) -> None:
+    put(tmp_path / "etc/x/x.yml")
+    (problem,) = node_check.ownership_problems([service.entry])
+    for words in ("Somebody else's emr-no-such-user", "etc/x/x.yml", "disable --now x.service", "neither overwritten"):
+        assert words in problem
+
+
+def folders(name: str, root: Path, data: Path, configuration: str = "") -> dict[str, Any]:
+    return {
+        "name": name,
+        "releases": f"{root}/releases",
+        "folders": {f"{name}_root": str(root), f"{name}_data_dir": str(data)},
+        "configuration": configuration or f"/etc/{name}",
+    }
+
+
+def test_each_service_has_its_folders_for_itself(tmp_path: Path) -> None:
+    a = folders("a", tmp_path / "a", tmp_path / "a/data")
+    assert node_check.overlap_problems([a, folders("b", tmp_path / "b", tmp_path / "data/b")]) == []
+    # A name that begins with another one is no folder in it.
+    assert node_check.overlap_problems([a, folders("b", tmp_path / "a2", tmp_path / "a-data")]) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "data", "named"),
+    [
+        ("a", "b/data", "a_root ({0}/a) and b_root ({0}/a) are one folder"),
+        ("a/b", "b/data", "a_root ({0}/a) and b_root ({0}/a/b) lie one in the other"),
+        ("b", "a/data", "a_data_dir ({0}/a/data) and b_data_dir ({0}/a/data) are one folder"),
+        ("b", "a/data/b", "a_data_dir ({0}/a/data) and b_data_dir ({0}/a/data/b) lie one in the other"),
+        ("", "b/data", "a_root ({0}/a) and b_root ({0}/) lie one in the other"),
+        ("b", "link/data", "a_data_dir ({0}/a/data) and b_data_dir ({0}/link/data) are one folder"),
+    ],
+)
+def test_a_folder_that_two_services_share_is_named(tmp_path: Path, root: str, data: str, named: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    a, b = folders("a", tmp_path / "a", tmp_path / "a/data"), folders("b", Path(f"{tmp_path}/{root}"), tmp_path / data)
+    problems = node_check.overlap_problems([a, b])
+    assert any(named.format(tmp_path).replace("/)", ")") in problem for problem in problems), problems
+
+
+def test_a_folder_in_the_configuration_of_another_service_is_named(tmp_path: Path) -> None:
+    a, b = (folders(name, tmp_path / name, tmp_path / f"{name}-data", f"{tmp_path}/etc/{name}") for name in "ab")
+    b["folders"]["b_data_dir"] = f"{tmp_path}/etc/a/data"
+    (problem,) = node_check.overlap_problems([a, b])
+    assert f"the configuration of a ({tmp_path}/etc/a) and b_data_dir" in problem
+
+
+@pytest.mark.parametrize("data", ["a/releases", "a/releases/data"])
+def test_data_among_the_releases_is_named(tmp_path: Path, data: str) -> None:
+    (problem,) = node_check.overlap_problems([folders("a", tmp_path / "a", tmp_path / data)])
+    assert f"a_data_dir ({tmp_path / data}) is or lies in the folder of releases" in problem

@@ -1,12 +1,14 @@
 """The unit is changed exactly as its files call for, and the service has the last word."""
 
 import base64
+import hashlib
 import http.server
+import sqlite3
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,6 +160,7 @@ def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:
     results = converge(node, restart_after=node.started - 1, reload_after=node.loaded)
     assert node.acted() == []
     started_at = pytest.approx(node.started, abs=0.1)
+    assert results.pop("login") == {"state": "unknown", "locked_for": 0, "tried_from": []}
     assert results == {"pid": 7, "started_at": started_at, "loaded_at": node.loaded, "refused": False, "answers": {}}
 
 
@@ -514,6 +517,93 @@ def test_after_a_refused_login_nothing_more_is_asked(node: Node) -> None:
     assert (
         answers["last"]["error"] == f"not asked, since {urls[1]} answers HTTP 401: check url_username and url_password"
     )
+
+
+class Store:
+    """Grafana's database, with one user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        salt = "abcdefghij"
+        hashed = hashlib.pbkdf2_hmac("sha256", b"right password", salt.encode(), 10_000, 50).hex()
+        with closing(sqlite3.connect(path)) as store, store:
+            store.execute("CREATE TABLE user (login TEXT, email TEXT, password TEXT, salt TEXT)")
+            store.execute("CREATE TABLE login_attempt (username TEXT, ip_address TEXT, created INTEGER)")
+            store.execute("INSERT INTO user VALUES ('admin', 'admin@localhost', ?, ?)", (hashed, salt))
+
+    def attempts(self, name: str, *ages: float) -> None:
+        with closing(sqlite3.connect(self.path)) as store, store:
+            rows = [(name, "203.0.113.7", int(time.time() - age)) for age in ages]
+            store.executemany("INSERT INTO login_attempt VALUES (?, ?, ?)", rows)
+
+    def login(self, given: str = "right password", name: str = "admin") -> systemd_unit.Login:
+        return systemd_unit.stored_login(str(self.path), name, given)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "grafana ü?#.db")
+
+
+@pytest.mark.parametrize("name", ["admin", "Admin", "admin@localhost"])
+def test_the_database_tells_a_right_password_from_a_wrong_one(store: Store, name: str) -> None:
+    assert store.login(name=name) == systemd_unit.Login(name, "right")
+    assert store.login("wrong password", name) == systemd_unit.Login(name, "wrong")
+
+
+def test_a_lock_of_the_name_is_told_from_a_wrong_password_and_the_e_mail_address_takes_its_place(store: Store) -> None:
+    store.attempts("admin", 200, 150, 100, 50, 301)
+    assert store.login() == systemd_unit.Login("admin", "right", 0, ("203.0.113.7",))
+    store.attempts("admin", 0)
+    assert store.login().name == "admin@localhost"
+    assert store.login().locked_for == 0
+    assert store.login("wrong password").state == "wrong"
+    # Of others' names nobody is locked out.
+    store.attempts("somebody", *range(9))
+    assert store.login().name == "admin@localhost"
+
+
+def test_a_lock_of_both_names_says_how_long_it_lasts(store: Store) -> None:
+    store.attempts("admin", 250, 240, 100, 50, 0)
+    store.attempts("admin@localhost", 40, 30, 20, 10, 0)
+    login = store.login()
+    assert (login.name, login.state) == ("admin", "right")
+    assert 49 <= login.locked_for <= 52
+
+
+def test_a_database_that_says_nothing_is_no_verdict(store: Store, tmp_path: Path) -> None:
+    unknown = systemd_unit.Login("admin")
+    assert systemd_unit.stored_login(str(tmp_path / "none.db"), "admin", "x") == unknown
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "text.db").write_text("no database at all, but a text that is long enough" * 20)
+    assert systemd_unit.stored_login(str(tmp_path / "text.db"), "admin", "x") == unknown
+    assert store.login(name="nobody") == systemd_unit.Login("nobody")
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE user SET password = 'another kind of hash'")
+    assert store.login() == unknown
+
+
+def test_a_wrong_password_is_not_tried(node: Node, store: Store) -> None:
+    def answers(password: str) -> tuple[list[str], dict[str, Any]]:
+        asked: list[str] = []
+
+        def fetch(url: str, method: str = "GET", timeout: float = 0) -> Answer:
+            asked.append(url)
+            return node.fetch(url, method, timeout)
+
+        service = node.service(answers={"login": "http://x/login"})
+        service.fetch = fetch
+        service.look = lambda: store.login(password)
+        return asked, service.converge()
+
+    asked, results = answers("right password")
+    assert "http://x/login" in asked
+    assert results["login"] == {"state": "right", "locked_for": 0, "tried_from": []}
+    asked, results = answers("wrong password")
+    assert "http://x/login" not in asked
+    assert results["answers"]["login"]["status"] == 0
+    assert "the database holds another password" in results["answers"]["login"]["error"]
+    assert results["login"]["state"] == "wrong"
 
 
 def test_check_mode_asks_a_service_that_runs_and_no_other(node: Node) -> None:
