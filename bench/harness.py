@@ -58,8 +58,7 @@ def grafana_is_standin() -> bool:
 
 def archive(role: str) -> Path:
     """Return the archive that the nodes install for a role."""
-    (found,) = (PROJECT / ".cache/testbed/archives").glob(f"{role}-{test_bed()[f'{role}_version']}.linux-*.tar.gz")
-    return found
+    return PROJECT / ".cache/testbed/archives" / str(test_bed()["testbed_archives"][role])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The release archives that a local node installs.
 
-The real ones, pinned by the roles, where upstream can be reached. Else Prometheus and Alertmanager are Debian's
-packages, repacked in upstream's layout, and Grafana is the stand-in that lies beside this file.
+Those of the user's choice (TESTBED_PROMETHEUS_ARCHIVE, TESTBED_ALERTMANAGER_ARCHIVE, TESTBED_GRAFANA_ARCHIVE). Else the
+real ones, pinned by the roles, where upstream can be reached. Else Prometheus and Alertmanager are Debian's packages,
+repacked in upstream's layout, and Grafana is the stand-in that lies beside this file.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,18 @@ DEBIAN = {
 }
 
 
+# By role: what an archive in upstream's layout holds below its top folder; the first is the program.
+LAYOUT = {
+    "prometheus": ("prometheus", "promtool"),
+    "alertmanager": ("alertmanager", "amtool"),
+    "grafana": ("bin/grafana", "conf/defaults.ini", "public"),
+}
+# Below the folder of archives, so that an archive of the user's choice never takes the place of one with its name.
+CHOSEN = "chosen"
+# The field e_machine of a program in the ELF format.
+ELF_MACHINES = {"amd64": 62, "arm64": 183}
+
+
 class ArchiveError(Exception):
     """An archive can neither be downloaded nor made; the message says why."""
 
@@ -86,15 +101,21 @@ def ensure(folder: Path, image: str, say: Callable[[str], None]) -> dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     # What one upgrades from: the newest that Debian has of the major version before.
     older = _debian("prometheus", "trixie", folder, image, say)
-    prometheus = _upstream("prometheus", folder, say) or _debian("prometheus", "sid", folder, image, say)
-    alertmanager = _upstream("alertmanager", folder, say) or _debian("alertmanager", "sid", folder, image, say)
-    grafana = _upstream("grafana", folder, say) or _grafana_standin(folder, say)
+    chosen = {role: _chosen(role, folder, say) for role in LAYOUT}
+    prometheus = chosen["prometheus"] or _upstream_or_debian("prometheus", folder, image, say)
+    alertmanager = chosen["alertmanager"] or _upstream_or_debian("alertmanager", folder, image, say)
+    grafana = chosen["grafana"] or _upstream("grafana", folder, say) or _grafana_standin(folder, say)
     _extract(prometheus, folder.parent / "promtool")
     _extract(alertmanager, folder.parent / "amtool")
+    used = {"prometheus": prometheus, "alertmanager": alertmanager, "grafana": grafana}
     return (
-        _variables("prometheus", prometheus, older)
-        | _variables("alertmanager", alertmanager)
-        | _variables("grafana", grafana)
+        _variables("prometheus", folder, prometheus, older)
+        | _variables("alertmanager", folder, alertmanager)
+        | _variables("grafana", folder, grafana)
+        | {
+            "testbed_archives": {role: str(archive.relative_to(folder)) for role, archive in used.items()},
+            "testbed_chosen_archives": {_variable(role): os.environ[_variable(role)] for role in used if chosen[role]},
+        }
     )
 
 
@@ -102,20 +123,110 @@ def _architecture() -> str:
     return ARCHITECTURES[os.uname().machine]
 
 
-def _variables(role: str, *archives: Path) -> dict[str, Any]:
+def _variables(role: str, folder: Path, *archives: Path) -> dict[str, Any]:
     """Return the role's variables for the first of its archives, with the checksums of all."""
     suffix = f".linux-{_architecture()}.tar.gz"
-    versions = {archive.name.removeprefix(f"{role}-").removesuffix(suffix): archive for archive in archives}
+    checksums: dict[str, dict[str, str]] = {}
+    for archive in archives:
+        version = archive.name.removeprefix(f"{role}-").removesuffix(suffix)
+        checksums.setdefault(version, {_architecture(): _sha256(archive)})
+    version = next(iter(checksums))
+    is_chosen = archives[0].parent != folder
+    subfolder = f"{{{{ {{'{version}': '{CHOSEN}/'}}[{role}_version] | default('') }}}}" if is_chosen else ""
     return {
-        f"{role}_version": next(iter(versions)),
-        f"{role}_checksums": {v: {_architecture(): _sha256(archive)} for v, archive in versions.items()},
-        f"{role}_url": f"{SERVER}/{role}-{{{{ {role}_version }}}}.linux-{_architecture()}.tar.gz",
+        f"{role}_version": version,
+        f"{role}_checksums": checksums,
+        f"{role}_url": f"{SERVER}/{subfolder}{role}-{{{{ {role}_version }}}}{suffix}",
     }
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _variable(role: str) -> str:
+    """Return the environment's variable with which the user chooses a role's archive."""
+    return f"TESTBED_{role.upper()}_ARCHIVE"
+
+
+def _chosen(role: str, folder: Path, say: Callable[[str], None]) -> Path | None:
+    """Copy the archive that the user chose for a role to where the nodes find it; None where none is chosen.
+
+    :raises ArchiveError: it is no archive in upstream's layout for this machine; the message names the variable
+    """
+    given = os.environ.get(_variable(role))
+    if not given:
+        return None
+    # make runs in the project's folder, Ansible's tasks may not.
+    archive = TESTBED.parent.parent / Path(given).expanduser()
+    try:
+        version = _version(role, archive)
+        kept = folder / CHOSEN / f"{role}-{version}.linux-{_architecture()}.tar.gz"
+        if not kept.exists() or _identity(kept) != _identity(archive):
+            _check_layout(role, archive)
+            kept.parent.mkdir(exist_ok=True)
+            part = kept.with_suffix(".part")
+            shutil.copy2(archive, part)
+            part.rename(kept)
+    except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError) as error:
+        raise ArchiveError(
+            f"{_variable(role)} is '{given}': {error}. Set it to the path of a .tar.gz in upstream's layout, with one "
+            f"folder {role}-<version> that holds {' and '.join(LAYOUT[role])}, or unset it."
+        ) from error
+    say(f"{role} {version} is {archive.name}, as {_variable(role)} says")
+    return kept
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from what it was before: size and time of its last change."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _version(role: str, archive: Path) -> str:
+    """Return the version in the name of an archive's top folder.
+
+    :raises ValueError: there is no such folder
+    """
+    with tarfile.open(archive, "r|gz") as tar:
+        for member in tar:
+            top = member.name.removeprefix("./").split("/")[0]
+            if top not in ("", "."):
+                break
+        else:
+            raise ValueError("it is empty")
+    found = re.fullmatch(rf"{role}-v?(\d[\w.+-]*?)(?:\.linux-\w+)?", top, re.ASCII)
+    if not found:
+        raise ValueError(f"it holds {top}, which is not the folder of a release of {role}")
+    return found[1]
+
+
+def _check_layout(role: str, archive: Path) -> None:
+    """Look at all that an archive holds.
+
+    :raises ValueError: something is missing, or the program is for another machine
+    """
+    missing, head = set(LAYOUT[role]), b""
+    with gzip.open(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        for member in tar:
+            inside = member.name.removeprefix("./").partition("/")[2]
+            missing -= {inside, inside.split("/")[0]}
+            content = tar.extractfile(member) if inside == LAYOUT[role][0] else None
+            head = content.read(20) if content else head
+        # Its checksum stands at its end.
+        while unpacked.read(1 << 20):
+            pass
+    if missing:
+        raise ValueError(f"it does not hold {' and '.join(sorted(missing))}")
+    machine = int.from_bytes(head[18:20], "little")
+    if head.startswith(b"\x7fELF") and machine != ELF_MACHINES[_architecture()]:
+        raise ValueError(f"its program is not for {_architecture()}, the architecture of this machine")
+
+
+def _upstream_or_debian(role: str, folder: Path, image: str, say: Callable[[str], None]) -> Path:
+    """Have the archive that a role pins, or Debian's program where it cannot be downloaded."""
+    return _upstream(role, folder, say) or _debian(role, "sid", folder, image, say)
 
 
 def _upstream(role: str, folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -170,15 +281,20 @@ def _debian(role: str, suite: str, folder: Path, image: str, say: Callable[[str]
 
 
 def _extract(archive: Path, tool: Path) -> None:
-    """Put a tool of an archive where the unit tests find it."""
-    if tool.exists() and tool.stat().st_mtime > archive.stat().st_mtime:
+    """Put a tool of an archive where the unit tests find it; its time is the archive's, which tells of which it is."""
+    time = archive.stat().st_mtime_ns
+    if tool.exists() and tool.stat().st_mtime_ns == time:
         return
     with tarfile.open(archive) as tar:
         member = next(m for m in tar if Path(m.name).name == tool.name)
         content = tar.extractfile(member)
         assert content is not None, f"{tool.name} is a regular file"  # noqa: S101
-        tool.write_bytes(content.read())
-    tool.chmod(0o755)
+        # Whole at any time: tests that began before may run it.
+        part = tool.with_suffix(".part")
+        part.write_bytes(content.read())
+    part.chmod(0o755)
+    os.utime(part, ns=(time, time))
+    part.rename(tool)
 
 
 def _grafana_standin(folder: Path, say: Callable[[str], None]) -> Path:

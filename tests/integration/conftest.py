@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 from testinfra.host import Host
 
 from tests.integration.node import PROJECT, UNITS, Api, Playbook, Start, poll, unit_properties
@@ -43,6 +44,7 @@ VARIABLES = [
     "monitoring_scheme",
     "testbed_cache",
     "testbed_archive_server",
+    "testbed_archives",
     "ansible_host",
     "ansible_port",
     "ansible_user",
@@ -176,7 +178,9 @@ def _journal_on_failure(request: pytest.FixtureRequest, host: Host) -> Iterator[
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which releases ran, so that nobody takes the stand-in for Grafana."""
-    generated = PROJECT / "molecule/testbed/group_vars/testbed/generated.yml"
-    versions = [line for line in generated.read_text().splitlines() if "_version:" in line]
+    """Say which releases ran and which archives the user chose, so that nobody takes the stand-in for Grafana."""
+    generated = yaml.safe_load((PROJECT / "molecule/testbed/group_vars/testbed/generated.yml").read_text())
+    versions = [f"{role} {generated[f'{role}_version']}" for role in generated["testbed_archives"]]
     terminalreporter.write_line(f"Tested with {', '.join(versions)}")
+    for variable, path in generated["testbed_chosen_archives"].items():
+        terminalreporter.write_line(f"{variable} is {path}")

@@ -66,9 +66,7 @@ def untouched(host: Host, prometheus: Api, jobs: set[str]) -> Iterator[None]:
 def fault_server(host: Host, variables: dict[str, Any]) -> Iterator[str]:
     """Run the server of faults on the node; return its address there."""
     source = base64.b64encode(Path(__file__).with_name("fault_server.py").read_bytes()).decode()
-    version = variables["prometheus_version"]
-    (architecture,) = variables["prometheus_checksums"][version]
-    archive = f"http://archives/prometheus-{version}.linux-{architecture}.tar.gz"
+    archive = f"http://archives/{variables['testbed_archives']['prometheus']}"
     host.check_output(f"echo {source} | base64 --decode | sudo tee /run/fault_server.py")
     host.check_output(
         "sudo systemd-run --collect --unit=fault-server --property=TimeoutStopSec=1 "

@@ -73,7 +73,7 @@ def test_going_back_takes_seconds_since_the_old_release_is_still_there(
     checksums = variables["prometheus_checksums"] | {relabelled: variables["prometheus_checksums"][newer]}
     archives = Path(str(variables["testbed_cache"])) / "archives"
     copy = archives / f"prometheus-{relabelled}.linux-{architecture}.tar.gz"
-    shutil.copyfile(archives / f"prometheus-{newer}.linux-{architecture}.tar.gz", copy)
+    shutil.copyfile(archives / variables["testbed_archives"]["prometheus"], copy)
     forth = playbook("site.yml", prometheus_version=relabelled, prometheus_checksums=checksums)
     copy.unlink()
     assert forth.returncode == 0, forth.stdout
