@@ -273,7 +273,7 @@ MIN_OS = {"debian": (12,), "ubuntu": (24, 4)}
 SUPPORTED_OS = "Amazon Linux 2023 (EMR 7), Debian 12 or Ubuntu 24.04 and their successors"
 # Where the other modules and roles of this project keep what they made.
 MANIFESTS = Path("/var/lib/ansible-template-tree")
-RECORDS = Path("/var/lib/emr-monitoring")
+RECORDS = Path("/var/lib")
 UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
                                 "/usr/lib/systemd/system", "/lib/systemd/system")))  # fmt: skip
 # How the roles make the user of a service.
@@ -576,7 +576,7 @@ def is_installed(service: dict[str, Any], manifests: Path = MANIFESTS) -> bool:
 
 def is_ours(service: dict[str, Any], manifests: Path = MANIFESTS, records: Path = RECORDS) -> bool:
     """Tell whether this project installed a service, began to, or left its user behind when it removed it."""
-    return is_installed(service, manifests) or (records / service["name"]).exists()
+    return is_installed(service, manifests) or (records / f"emr-monitoring-{service['name']}").exists()
 
 
 def strangers(service: dict[str, Any], unit_folders: Sequence[Path] = UNIT_FOLDERS) -> list[str]:

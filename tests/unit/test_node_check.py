@@ -470,7 +470,7 @@ def test_a_user_that_is_not_as_the_roles_make_it_is_named(
     "trace",
     [
         "manifests/emr-no-such-user.json",
-        "records/emr-no-such-user/",
+        "records/emr-monitoring-emr-no-such-user/",
         "mnt/x/releases/1.0/.release.json",
         "mnt/x/releases/.staging-1.0/bin",
         "mnt/x/releases/.download-abc",
