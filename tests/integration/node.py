@@ -40,9 +40,10 @@ class Api:
     login: tuple[str, str] | None = None
     certificate: str = ""
 
-    def send(self, path: str, body: Any = None) -> tuple[int, Message, bytes]:
+    def send(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Message, bytes]:
         """Send a request; return the status, the headers and the body of the answer."""
-        request = urllib.request.Request(self.base + path, None if body is None else json.dumps(body).encode())
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, content, method=method)
         request.add_header("Content-Type", "application/json")
         if self.login:
             token = base64.b64encode(":".join(self.login).encode()).decode()
@@ -54,9 +55,9 @@ class Api:
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
 
-    def __call__(self, path: str, body: Any = None) -> tuple[int, Any]:
+    def __call__(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Any]:
         """Send a request; return its status and its answer, parsed where it is JSON."""
-        status, _, text = self.send(path, body)
+        status, _, text = self.send(path, body, method)
         try:
             return status, json.loads(text)
         except ValueError:
