@@ -528,7 +528,7 @@ def shown_lines(file: File, other: File | None, version: str) -> str:
     lines = file.content.split(b"\n")
     if file.shown is None or len(file.content) > DIFF_LIMIT or len(lines) != len(shown_as):
         return ""
-    known = set(other.content.split(b"\n")) if other else set()
+    known = set(other.content.split(b"\n")) if other else set(lines)
     marked = (
         line + f"  ({version})".encode() if line != whole and whole not in known else line
         for line, whole in zip(shown_as, lines)

@@ -415,7 +415,7 @@ def test_a_diff_shows_what_may_be_shown_and_which_lines_of_the_rest_changed(node
         (entry,) = node.apply(node.payload(config=tree))["diff"]
         return entry["before"], entry["after"]
 
-    assert run("one", "two") == ("", "every: 15s\npassword0: (not shown)  (new)\npassword1: (not shown)  (new)\n")
+    assert run("one", "two") == ("", "every: 15s\npassword0: (not shown)\npassword1: (not shown)\n")
     assert run("one", "three", interval="30s") == (
         "every: 15s\npassword0: (not shown)\npassword1: (not shown)  (old)\n",
         "every: 30s\npassword0: (not shown)\npassword1: (not shown)  (new)\n",
