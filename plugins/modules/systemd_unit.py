@@ -234,6 +234,8 @@ INTERVAL = 0.15
 POLL_TIMEOUT = 5.0
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
+# An address up to its login, without it up to its query, and that.
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
 # Of Grafana's brute force protection, and of its passwords.
 LOCK_SECONDS, LOCK_ATTEMPTS = 300, 5
 HASH_ROUNDS, HASH_BYTES = 10_000, 50
@@ -317,8 +319,9 @@ def gauge(page: str, metric: str) -> float | None:
 
 
 def printable(line: str) -> str:
-    """Return a line of a service so that it cannot write to the user's terminal at will."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    """Return a line of a service so that it cannot write to the user's terminal at will, and shows no login or token."""
+    harmless = ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), line)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in harmless)
 
 
 def poll(probe: Callable[[], str], timeout: float) -> str:

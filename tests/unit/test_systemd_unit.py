@@ -453,6 +453,16 @@ def test_what_a_service_wrote_cannot_write_to_the_terminal(node: Node) -> None:
     assert "\n  \\x1b]0;title\\x07\\x1b[2J\\u202e{{ 7*7 }} שלום\n" in message
 
 
+def test_no_login_and_no_token_of_an_address_in_the_journal_is_shown(node: Node) -> None:
+    node.hooks["restart"] = lambda: node.fields.update(ActiveState="failed")
+    node.journal = 'err="Post \\"https://me:secret@host/write?token=secret\\": dial tcp" url=http://a:secret@b\n'
+    with pytest.raises(UnitError) as caught:
+        node.service(restart_after=time.time()).converge()
+    message = node.service().report(caught.value)
+    assert "secret" not in message
+    assert "https://host/write?…" in message
+
+
 def test_the_journal_begins_with_the_action(node: Node) -> None:
     node.hooks["restart"] = lambda: node.fields.update(ActiveState="failed")
     before = int(time.time())
