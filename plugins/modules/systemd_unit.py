@@ -319,7 +319,7 @@ def gauge(page: str, metric: str) -> float | None:
 
 
 def printable(line: str) -> str:
-    """Return a line of a service so that it cannot write to the user's terminal at will, and shows no login or token."""
+    """Return a line of a service that cannot write to the user's terminal at will and shows no login and no token."""
     harmless = ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), line)
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in harmless)
 
