@@ -41,6 +41,7 @@ VARIABLES = [
     "grafana_datasources",
     "tls_pair",
     "monitoring_scheme",
+    "inventory_hostname",
     "testbed_cache",
     "testbed_archive_server",
     "ansible_host",
