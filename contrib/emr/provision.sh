@@ -257,7 +257,9 @@ install_project() {
     [[ -e $found/site.yml ]] || die "There is no site.yml in it, thus it is not this project."
     ln --symbolic --force --no-dereference "$found" "$home/project.new"
     mv --no-target-directory "$home/project.new" "$home/project"
-    find "$home/projects" -mindepth 1 -maxdepth 1 ! -path "$new" -exec rm -r {} +
+    # Only what mktemp named: whatever else lies there is somebody's.
+    find "$home/projects" -regextype posix-extended -mindepth 1 -maxdepth 1 ! -path "$new" \
+        -regex '.*/[A-Za-z0-9]{8}(\.packed)?' -exec rm -r {} +
 }
 
 # Prints a python that Ansible can run with, and that can make virtual environments.

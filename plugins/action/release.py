@@ -76,7 +76,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the node; with fetch=controller, first ask, then transfer."""
         super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(release_module.ARGUMENTS)
+        _, options = self.validate_argument_spec(release_module.ARGUMENTS, required_if=release_module.REQUIRED_IF)
+        if options["state"] == "absent":
+            return self._module(task_vars)
         try:
             release = release_module.parse(options)
             if release.fetch == "node" or release.archive is not None:

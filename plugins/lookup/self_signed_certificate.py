@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import ipaddress
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -26,10 +28,9 @@ author: EMR monitoring
 version_added: "1.0.0"
 short_description: A self-signed certificate that is made once and kept in a file
 description:
-  - Returns the certificate and the private key in a file on the controller. Where there is no such file it is made,
-    with an ECDSA key on the curve P-256, as M(ansible.builtin.password#lookup) makes a password. In check mode too, so
-    that the run after it uses what was shown.
-  - The pair is made anew when it has less than 30 days left or O(names) have changed. It is valid for 397 days.
+  - Returns the certificate and the private key in a file on the controller. Writes it only with O(renew), and never in
+    check mode.
+  - A pair has an ECDSA key on the curve P-256 and is valid for 397 days.
 options:
   _terms:
     description: Paths of the files. Whoever can read one can pretend to be the service; it is made with mode 0600.
@@ -40,6 +41,14 @@ options:
     type: list
     elements: str
     required: true
+  renew:
+    description:
+      - Whether a pair is made where there is none, where it has less than 30 days left or where O(names) have changed.
+        Else what is there is returned as it is.
+      - In check mode the new pair is one for show alone, which is nowhere kept. Where there is none at all, check mode
+        shows one in any case.
+    type: bool
+    default: false
 """
 
 EXAMPLES = """
@@ -47,7 +56,7 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: "{{ pair.certificate }}"
   vars:
-    pair: "{{ lookup('self_signed_certificate', 'secrets/tls.pem', names=['node.example.com', '10.0.0.1']) }}"
+    pair: "{{ lookup('self_signed_certificate', 'secrets/tls.pem', names=['node.example.com'], renew=true) }}"
 """
 
 RETURN = """
@@ -69,15 +78,24 @@ class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[str], variables: Any = None, **options: Any) -> list[dict[str, str]]:
         """Return the pair of each path.
 
-        :raises AnsibleLookupError: a name is none, or a file cannot be read or written
+        :raises AnsibleLookupError: a name is none, or a file cannot be read or written, or must not be made
         """
         self.set_options(var_options=variables, direct=options)
-        names = subject_names(self.get_option("names"))
-        return [self._pair(Path(self._loader.path_dwim(term)), names) for term in terms]
+        names = tuple(subject_names(self.get_option("names")))
+        may_write = not boolean((variables or {}).get("ansible_check_mode", False))
+        return [
+            self._pair(Path(self._loader.path_dwim(term)), names, self.get_option("renew"), may_write) for term in terms
+        ]
 
-    def _pair(self, path: Path, names: Sequence[x509.GeneralName]) -> dict[str, str]:
+    def _pair(self, path: Path, names: tuple[x509.GeneralName, ...], renew: bool, may_write: bool) -> dict[str, str]:
         try:
-            key, mark, certificate = kept(path, names).partition(_MARK)
+            if renew and may_write:
+                text = kept(path, names)
+            elif not path.exists() and may_write:
+                raise AnsibleLookupError(f"There is no {path} yet: run site.yml, which makes it.")
+            else:
+                text = seen(path, names, renew)
+            key, mark, certificate = text.partition(_MARK)
         except (ValueError, x509.ExtensionNotFound) as error:
             raise AnsibleLookupError(
                 f"{path} holds no certificate and key that can be read: remove it, and a new pair is made."
@@ -125,6 +143,26 @@ def kept(path: Path, names: Sequence[x509.GeneralName]) -> str:
         if not path.exists() or not is_current(path.read_bytes(), names):
             _write(path, make(names))
         return path.read_text("ascii")
+
+
+def seen(path: Path, names: tuple[x509.GeneralName, ...], renew: bool) -> str:
+    """Return the key and the certificate in a file without a change to it, or a pair for show in its place.
+
+    :param renew: whether a pair that a run would make anew gives way to one for show, not a missing one alone
+    :raises OSError: the file cannot be read
+    :raises ValueError: it holds no key and certificate
+    :raises ExtensionNotFound: it holds another certificate
+    """
+    if not path.exists():
+        return for_show(path, names)
+    text = path.read_text("ascii")
+    return text if is_current(text.encode(), names) or not renew else for_show(path, names)
+
+
+@functools.cache
+def for_show(path: Path, names: tuple[x509.GeneralName, ...]) -> str:
+    """Return a pair that stands for the one of a path: the same for each part of one task."""
+    return make(names)
 
 
 def is_current(pem: bytes, names: Sequence[x509.GeneralName]) -> bool:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
@@ -142,6 +143,54 @@ options:
         description: Whether the service runs on this node at all.
         type: bool
         default: true
+  secrets:
+    description:
+      - The secrets that are generated once for this node. One that the node has and the controller has not is a
+        problem, since another one would be generated; so is a key of a database that is not the one of the node.
+      - They are compared on the node. None is returned.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      variable:
+        description: The variable that holds the secret.
+        type: str
+        required: true
+      path:
+        description: The file on the node that holds it, too.
+        type: path
+        required: true
+      used_by:
+        description: A file that exists where the secret is in use, even if O(secrets.path) is gone.
+        type: path
+      known:
+        description: Whether the controller has it.
+        type: bool
+        default: true
+      sha256:
+        description: The digest of what the controller has, for a key that must not change.
+        type: str
+      length:
+        description: Not used here; see M(generated_secrets).
+        type: int
+        default: 32
+      needed:
+        description: Whether the service runs on this node at all.
+        type: bool
+        default: true
+  secrets_dir:
+    description: Where the controller keeps the secrets, for the messages.
+    type: str
+    default: ""
+  secrets_replaced:
+    description: Variables whose secret on the node gives way to another one on purpose.
+    type: list
+    elements: str
+    default: []
+  self_provisioned:
+    description: Where a node that provisioned itself keeps its secrets, each in a file with the name of its variable.
+    type: path
+    default: /etc/emr-monitoring/secrets
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -173,6 +222,11 @@ EXAMPLES = r"""
         folders: {prometheus_root: /mnt/prometheus, prometheus_data_dir: /mnt/prometheus/data}
         configuration: /etc/prometheus
         files: [prometheus.yml, web.yml]
+    secrets:
+      - variable: grafana_secret_key
+        path: /etc/grafana/credentials/secret_key
+        used_by: /mnt/grafana/data/grafana.db
+        sha256: "{{ grafana_secret_key | hash('sha256') }}"
 """
 
 RETURN = r"""
@@ -265,6 +319,23 @@ ARGUMENTS: dict[str, Any] = {
             "needed": {"type": "bool", "default": True},
         },
     },
+    "secrets": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "variable": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "used_by": {"type": "path"},
+            "known": {"type": "bool", "default": True},
+            "sha256": {"type": "str", "no_log": True},
+            "length": {"type": "int", "default": 32},
+            "needed": {"type": "bool", "default": True},
+        },
+    },
+    "secrets_dir": {"type": "str", "default": ""},
+    "secrets_replaced": {"type": "list", "elements": "str", "default": []},
+    "self_provisioned": {"type": "path", "default": "/etc/emr-monitoring/secrets"},
 }
 # Amazon Linux 2023's and Debian 12's, the oldest one on which the units were seen to run.
 MIN_SYSTEMD = 252
@@ -631,6 +702,84 @@ def overlap_problems(services: list[dict[str, Any]]) -> list[str]:
     return problems
 
 
+def secret_on_node(secret: dict[str, Any], self_provisioned: str) -> tuple[str, bytes]:
+    """Return the file on the node that holds a secret, and its content; both are empty where there is none.
+
+    `secret` is an element of the module's option, `self_provisioned` the folder of a node that provisioned itself.
+    """
+    for path in (secret["path"], os.path.join(self_provisioned, secret["variable"])):
+        with suppress(OSError):
+            content = Path(path).read_bytes()
+            if content.strip():
+                return path, content
+    return "", b""
+
+
+TAKE_OVER = (
+    "To go on with those of the node, run site.yml once with -e monitoring_secrets_from_node=true (without --check)"
+)
+
+
+def secret_problems(params: dict[str, Any]) -> list[str]:
+    """Return what would take the place of a secret that the node has. `params` are the module's options."""
+    wanted = [secret for secret in params["secrets"] if secret["needed"]]
+    names = [secret["variable"] for secret in params["secrets"]]
+    problems = [
+        f"monitoring_secrets_replace names {name!r}: the secrets are {', '.join(names)}."
+        for name in params["secrets_replaced"]
+        if name not in names
+    ]
+    held: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    for secret in wanted:
+        name = secret["variable"]
+        if name in params["secrets_replaced"]:
+            continue
+        path, content = secret_on_node(secret, params["self_provisioned"])
+        if not secret["known"] and path:
+            held[name] = path
+        elif not secret["known"] and secret.get("used_by") and os.path.exists(secret["used_by"]):
+            lost[name] = secret["used_by"]
+        elif secret["known"] and secret.get("sha256") and path and not _is_digest_of(secret["sha256"], content):
+            problems.append(_other_key(name, path, params["secrets_dir"]))
+    if held:
+        problems.append(
+            f"{params['secrets_dir']} holds no {', '.join(held)}, and the node has what is missing there, such as "
+            f"{next(iter(held.values()))}: it was provisioned by another controller or with another folder, and new "
+            f"ones would lock out everybody who uses those. {TAKE_OVER}. {_on_purpose(held)}"
+        )
+    if lost:
+        problems.append(
+            f"{params['secrets_dir']} holds no {', '.join(lost)}, and {', '.join(dict.fromkeys(lost.values()))} on the "
+            "node was made with it, of which the node has no copy: copy the file from the controller that provisioned "
+            f"the node. {_on_purpose(lost)}"
+        )
+    return problems
+
+
+def _is_digest_of(digest: str, content: bytes) -> bool:
+    # A file that somebody wrote by hand ends with a line break.
+    return digest in {hashlib.sha256(text).hexdigest() for text in (content, content.rstrip())}
+
+
+def _other_key(name: str, path: str, folder: str) -> str:
+    return (
+        f"{name}, which the inventory sets or {folder} holds, is not the key of the node in {path}, which encrypts "
+        f"what users stored in Grafana. {TAKE_OVER}; where the inventory sets {name}, set it to the node's instead. "
+        f"{_on_purpose([name])}"
+    )
+
+
+def _on_purpose(names: Iterable[str]) -> str:
+    loss = ""
+    if "grafana_secret_key" in names:
+        loss = (
+            " Then Grafana can no longer decrypt the passwords of the data sources that users made: they have to enter "
+            "them again."
+        )
+    return f"For others on purpose, add -e monitoring_secrets_replace={','.join(names)}.{loss}"
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
@@ -656,6 +805,7 @@ def main() -> None:
         *folder_problems(params["folders"]),
         *overlap_problems(services),
         *ownership_problems(services),
+        *secret_problems(params),
     ]
     name = release.get("PRETTY_NAME", "")
     if problems:

@@ -50,24 +50,29 @@ options:
       - Name of the program. Errors name the role's variables by it, as in C(<name>_url) and C(<name>_checksums).
     type: str
     required: true
-  version:
-    description: Version, which is the name of the directory below O(root).
+  state:
+    description:
+      - V(absent) removes all versions of O(name) below O(root), and what interrupted runs left there; then O(root),
+        where nothing else is in it. What this module did not make stays.
     type: str
-    required: true
+    choices: [present, absent]
+    default: present
+  version:
+    description: Version, which is the name of the directory below O(root). Needed with O(state=present).
+    type: str
   url:
     description:
       - Where the archive is. C(http://), C(https://) or C(file://). A redirect from C(https://) leads to
         C(https://), or is refused.
       - C(file://) is a file on the node with O(fetch=node) and on the controller with O(fetch=controller).
       - Credentials and query strings are used, but never shown nor stored, nor sent to the host of a redirect.
+      - Needed with O(state=present).
     type: str
-    required: true
   sha256:
     description:
       - SHA-256 of the archive, 64 hexadecimal digits. It is verified on the node before unpacking, and once more of
-        the bytes that were unpacked, before they go live.
+        the bytes that were unpacked, before they go live. Needed with O(state=present).
     type: str
-    required: true
   root:
     description: Absolute path of the directory that holds the versions of this program and nothing else.
     type: path
@@ -140,20 +145,32 @@ EXAMPLES = r"""
     exclude: [docs, "*.js.map"]
     fetch: controller
     cache_dir: "{{ playbook_dir }}/.cache"
+
+- name: Remove what these tasks installed
+  release:
+    name: grafana
+    root: /opt/grafana
+    state: absent
 """
 
 RETURN = r"""
 path:
   description: Directory of the release, C({root}/{version}).
   type: str
-  returned: success
+  returned: success with state=present
   sample: /opt/prometheus/3.5.0
 removed:
-  description: Versions that were removed because of O(keep).
+  description: Versions that were removed because of O(keep); with O(state=absent) all that was removed.
   type: list
   elements: str
   returned: success
   sample: ["3.3.1"]
+left:
+  description: With O(state=absent), the paths of what this module did not make.
+  type: list
+  elements: str
+  returned: success with state=absent
+  sample: [/opt/prometheus/notes.txt]
 sha256:
   description: SHA-256 of the archive.
   type: str
@@ -175,9 +192,10 @@ installed_at:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
-    "version": {"type": "str", "required": True},
-    "url": {"type": "str", "required": True, "no_log": True},
-    "sha256": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "version": {"type": "str"},
+    "url": {"type": "str", "no_log": True},
+    "sha256": {"type": "str"},
     "root": {"type": "path", "required": True},
     "current": {"type": "path"},
     "exclude": {"type": "list", "elements": "str", "default": []},
@@ -187,10 +205,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "timeout": {"type": "int", "default": 60},
     "archive": {"type": "path"},
 }
+REQUIRED_IF = [("state", "present", ["version", "url", "sha256"])]
 
 MARKER = ".release.json"
 STAGING = ".staging-"
 DOWNLOAD = ".download-"
+LOCK = ".lock"
+# What a user may have put there under a name that begins likewise is not ours.
+STAGED = re.compile(r"\.staging-[a-z0-9_]{8}")
+DOWNLOADED = re.compile(r"\.download-.+-[0-9a-f]{12}\.part")
 
 _BLOCK = 1 << 20
 _REDIRECTS = 10
@@ -234,7 +257,8 @@ def parse(options: dict[str, Any]) -> Release:
 
     Raises ReleaseError that names the option, its value and the remedy.
     """
-    release = Release(**{**options, "sha256": options["sha256"].lower()})
+    given = {option: value for option, value in options.items() if option != "state"}
+    release = Release(**{**given, "sha256": options["sha256"].lower()})
     try:
         url = urllib.parse.urlsplit(release.url)
         sound = re.fullmatch("[!-~]+", release.url) and url.netloc.count("@") <= 1 and (url.port or True)
@@ -648,10 +672,10 @@ def _sync(folder: str) -> None:
         os.close(fd)
 
 
-def _remove_leftovers(root: str, prefix: str) -> None:
+def _remove_leftovers(root: str, pattern: re.Pattern[str]) -> None:
     for name in os.listdir(root):
         path = os.path.join(root, name)
-        if name.startswith(prefix):
+        if pattern.fullmatch(name):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
 
@@ -675,16 +699,55 @@ def installed_at(release: Release) -> float:
         return time.time()
 
 
+def versions(root: str, name: str) -> dict[str, float]:
+    """Return when each version below root (a path) was unpacked, by its name.
+
+    Only a directory that bears this module's marker with the program's name (str) counts. Raises OSError.
+    """
+    ages: dict[str, float] = {}
+    for entry in os.scandir(root):
+        marker = os.path.join(entry.path, MARKER)
+        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            with contextlib.suppress(OSError, ValueError, AttributeError), open(marker, encoding="utf-8") as file:
+                if json.load(file).get("name") == name:
+                    ages[entry.name] = os.fstat(file.fileno()).st_mtime
+    return ages
+
+
+def remove(name: str, root: str, dry: bool) -> tuple[list[str], list[str]]:
+    """Remove all that this module made for the program name (str) below root (a path), and root if that was all.
+
+    With dry (bool) nothing is removed. Returns the names of what goes and the paths of what stays. Raises OSError.
+    """
+    if not os.path.isdir(root):
+        return [], []
+    ours = versions(root, name)
+    everything = sorted(os.listdir(root))
+    gone = [
+        each
+        for each in everything
+        if each in ours or each == LOCK or STAGED.fullmatch(each) or DOWNLOADED.fullmatch(each)
+    ]
+    if not dry:
+        for each in gone:
+            path = os.path.join(root, each)
+            if each in ours:
+                _discard(path, root)
+            elif os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        if gone == everything and not os.path.islink(root) and not os.path.ismount(root):
+            os.rmdir(root)
+    return gone, [os.path.join(root, each) for each in everything if each not in gone]
+
+
 def prune(release: Release) -> list[str]:
     """Remove the oldest versions until release.keep are left, but neither this one nor the one in use.
 
-    Returns their names. Only directories that bear this module's marker count as versions. Raises OSError.
+    Returns their names. Raises OSError.
     """
-    ages: dict[str, float] = {}
-    for entry in os.scandir(release.root):
-        marker = os.path.join(entry.path, MARKER)
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and os.path.isfile(marker):
-            ages[entry.name] = os.stat(marker).st_mtime
+    ages = versions(release.root, release.name)
     ages.pop(release.version, None)
     in_use = os.path.realpath(release.current) + "/"
     removed = []
@@ -771,9 +834,9 @@ def install(release: Release) -> list[str] | None:
     umask = os.umask(0o022)
     try:
         os.makedirs(release.root, exist_ok=True)
-        with open(os.path.join(release.root, ".lock"), "a") as lock:
+        with open(os.path.join(release.root, LOCK), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _remove_leftovers(release.root, STAGING)
+            _remove_leftovers(release.root, STAGED)
             return None if is_installed(release) else _install(release)
     except OSError as error:
         if error.errno in _DISK_FULL:
@@ -799,15 +862,26 @@ def _install(release: Release) -> list[str]:
         cleanup.callback(shutil.rmtree, staging, ignore_errors=True)
         _build(release, archive, staging)
         _swap_in(staging, release)
-    _remove_leftovers(release.root, DOWNLOAD)
+    _remove_leftovers(release.root, DOWNLOADED)
     removed = prune(release)
     _sync(release.root)
     return removed
 
 
+def _remove(module: AnsibleModule) -> None:
+    """Run the module with state=absent."""
+    try:
+        gone, left = remove(module.params["name"], module.params["root"], module.check_mode)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename} cannot be removed: {error.strerror}. Run the task with become.")
+    module.exit_json(changed=bool(gone), removed=gone, left=left)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=REQUIRED_IF, supports_check_mode=True)
+    if module.params["state"] == "absent":
+        _remove(module)
     if module.params["url"] == shown(module.params["url"]):
         # It holds no login and no signature: errors and the most talkative run show it.
         module.no_log_values.discard(module.params["url"])

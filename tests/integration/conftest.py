@@ -42,6 +42,7 @@ VARIABLES = [
     "grafana_datasources",
     "tls_pair",
     "monitoring_scheme",
+    "inventory_hostname",
     "testbed_cache",
     "testbed_archive_server",
     "testbed_archives",

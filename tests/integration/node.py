@@ -98,6 +98,12 @@ def exposures(host: Host, secret: str) -> dict[str, str]:
     }
 
 
+def contents(*folders: Path) -> dict[str, tuple[int, bytes]]:
+    """Return what lies in some folders of this machine and the folders themselves: times of change and contents."""
+    found = [path for folder in folders if folder.exists() for path in (folder, *folder.rglob("*"))]
+    return {str(path): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in found}
+
+
 def unit_properties(host: Host, unit: str, *names: str) -> dict[str, str]:
     """Return some properties of a unit as systemd sees it now."""
     shown = host.check_output(f"systemctl show {unit} --property={','.join(names)}")

@@ -10,8 +10,12 @@ import yaml
 
 def documents_its_arguments(module: ModuleType) -> bool:
     """Tell whether DOCUMENTATION says of each argument what ARGUMENTS says."""
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
-    return _shape(documented, "suboptions") == _shape(module.ARGUMENTS, "options")
+    return documents_arguments(module.DOCUMENTATION, module.ARGUMENTS)
+
+
+def documents_arguments(documentation: str, arguments: dict[str, Any]) -> bool:
+    """Tell whether a documentation says of each argument what the arguments of a module or an action say."""
+    return _shape(yaml.safe_load(documentation)["options"], "suboptions") == _shape(arguments, "options")
 
 
 def _shape(options: dict[str, Any], nested: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The node check names everything that is wrong with a node, and nothing that is right."""
 
+import hashlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ EMR_FILES = {
     "job-flow.json": {"jobFlowId": "j-1", "masterPrivateDnsName": "ip-10-0-0-1"},
     "extraInstanceData.json": {"region": "eu-central-1"},
 }
+Kept = Callable[..., list[str]]
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 PROMETHEUS = {"port": 9090, "unit": "prometheus.service", "variable": "prometheus_port"}
 GRAFANA = {"port": 3000, "unit": "grafana.service", "variable": "grafana_port"}
@@ -543,3 +546,110 @@ def test_a_folder_in_the_configuration_of_another_service_is_named(tmp_path: Pat
 def test_data_among_the_releases_is_named(tmp_path: Path, data: str) -> None:
     (problem,) = node_check.overlap_problems([folders("a", tmp_path / "a", tmp_path / data)])
     assert f"a_data_dir ({tmp_path / data}) is or lies in the folder of releases" in problem
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    """Return a function that checks a key and a password of a node, and returns the problems."""
+
+    def problems(key: str | None, password: bool = True, replaced: Sequence[str] = ()) -> list[str]:
+        folder = tmp_path / "credentials"
+        defaults = {"used_by": None, "sha256": None, "needed": True}
+        secrets = [
+            {
+                **defaults,
+                "variable": "grafana_secret_key",
+                "path": str(folder / "grafana_secret_key"),
+                "used_by": str(tmp_path / "grafana.db"),
+                "known": key is not None,
+                "sha256": sha256(key or ""),
+            },
+            {**defaults, "variable": "tool_password", "path": str(folder / "tool_password"), "known": password},
+        ]
+        options = {"secrets_dir": "/home/me/secrets", "self_provisioned": str(tmp_path / "self")}
+        return node_check.secret_problems({**options, "secrets": secrets, "secrets_replaced": list(replaced)})
+
+    for folder in ("credentials", "self"):
+        (tmp_path / folder).mkdir()
+    return problems
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("key", [None, "a key"])
+def test_a_bare_node_takes_any_secret(kept: Kept, key: str | None) -> None:
+    assert kept(key, password=key is not None) == []
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("folder", ["credentials", "self"])
+def test_the_right_key_is_no_problem_wherever_the_node_keeps_it(
+    kept: Kept, tmp_path: Path, folder: str, end: str
+) -> None:
+    (tmp_path / "grafana.db").touch()
+    (tmp_path / folder / "grafana_secret_key").write_text(f"a key{end}")
+    assert kept("a key") == []
+
+
+@pytest.mark.parametrize("database", [True, False])
+@pytest.mark.parametrize("folder", ["credentials", "self"])
+def test_another_key_is_refused_with_both_ways_on_and_shown_nowhere(
+    kept: Kept, tmp_path: Path, folder: str, database: bool
+) -> None:
+    # A database elsewhere, such as PostgreSQL, cannot be seen here.
+    (tmp_path / "grafana.db").touch() if database else None
+    (tmp_path / folder / "grafana_secret_key").write_text("the node's key")
+    (problem,) = kept("another key")
+    assert problem.startswith("grafana_secret_key, which the inventory sets or /home/me/secrets holds, is not the key")
+    assert f"{tmp_path}/{folder}/grafana_secret_key" in problem
+    assert "-e monitoring_secrets_from_node=true" in problem
+    assert "-e monitoring_secrets_replace=grafana_secret_key" in problem
+    assert "they have to enter them again" in problem
+    assert not [key for key in ("the node's key", "another key", sha256("another key")) if key in problem]
+    assert kept("another key", replaced=["grafana_secret_key"]) == []
+
+
+def test_the_key_in_use_counts_where_a_run_on_the_node_left_another(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "credentials/grafana_secret_key").write_text("in use")
+    (tmp_path / "self/grafana_secret_key").write_text("older")
+    assert kept("in use") == []
+    assert len(kept("older")) == 1
+
+
+def test_another_password_is_a_change_like_any_other(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "credentials/tool_password").write_text("old")
+    assert kept("a key") == []
+
+
+@pytest.mark.parametrize("folder", ["credentials", "self"])
+def test_what_the_node_has_and_the_controller_has_not_is_refused(kept: Kept, tmp_path: Path, folder: str) -> None:
+    for name in ("grafana_secret_key", "tool_password"):
+        (tmp_path / folder / name).write_text("a value")
+    (problem,) = kept(None, False)
+    assert problem.startswith("/home/me/secrets holds no grafana_secret_key, tool_password, and the node has")
+    assert "-e monitoring_secrets_from_node=true" in problem
+    assert "-e monitoring_secrets_replace=grafana_secret_key,tool_password." in problem
+    assert "a value" not in problem
+    (problem,) = kept(None, False, replaced=["grafana_secret_key"])
+    assert "grafana" not in problem
+
+
+def test_a_key_that_neither_side_has_is_refused_where_there_is_a_database(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "grafana.db").touch()
+    (problem,) = kept(None, False)
+    assert f"{tmp_path}/grafana.db on the node was made with it, of which the node has no copy" in problem
+    assert "copy the file from the controller that provisioned the node" in problem
+    assert "monitoring_secrets_from_node" not in problem
+    assert kept(None, False, replaced=["grafana_secret_key"]) == []
+
+
+def test_a_database_that_stayed_goes_on_with_the_key_that_the_controller_kept(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "grafana.db").touch()
+    assert kept("a key", False) == []
+
+
+def test_what_is_to_be_replaced_has_to_be_a_secret(kept: Kept) -> None:
+    (problem,) = kept("a key", replaced=["grafana_key"])
+    assert "'grafana_key': the secrets are grafana_secret_key, tool_password." in problem

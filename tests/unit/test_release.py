@@ -194,11 +194,83 @@ def test_prune_keeps_the_newest_and_the_one_in_use(node: Node) -> None:
     (node.root / "foreign").mkdir()
     (node.root / "current").symlink_to("2/bin")
     (node.folder / "outside").mkdir()
-    (node.folder / "outside/.release.json").write_text("{}")
+    (node.folder / "outside/.release.json").write_text('{"name": "tool"}')
     (node.root / "link").symlink_to(node.folder / "outside")
     assert node.install(pack(PROGRAM), version="0", keep=2) == ["3", "1"]
     assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "link", "0", "4", "2"}
     assert (node.folder / "outside/.release.json").exists()
+
+
+# What is removed
+
+FOREIGN = [
+    "notes.txt",
+    "2.0/mine",
+    ".staging-area/mine",
+    ".staging-UPPERCAS/mine",
+    ".download-list",
+    ".download-tool-1.0-012345678.part",
+    ".lock.mine",
+    "3.0/.release.json/mine",
+]
+
+
+def lay(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+
+
+def interrupted(node: Node) -> None:
+    lay(node.root / ".staging-x_1abcde/bin/tool")
+    lay(node.root / f".download-tool-1.0-{'0' * 12}.part")
+
+
+def test_all_that_was_installed_is_removed_with_its_folder(node: Node) -> None:
+    for version in ("1.0", "1.1"):
+        node.install(pack(PROGRAM), version=version)
+    interrupted(node)
+    gone, left = module.remove("tool", str(node.root), dry=False)
+    assert {"1.0", "1.1"} < set(gone)
+    assert left == []
+    assert not node.root.exists()
+    assert module.remove("tool", str(node.root), dry=False) == ([], [])
+
+
+@pytest.mark.parametrize("mine", FOREIGN)
+def test_what_a_user_put_there_stays_whatever_its_name(node: Node, mine: str) -> None:
+    node.install(pack(PROGRAM))
+    interrupted(node)
+    lay(node.root / mine)
+    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/{mine.split('/', maxsplit=1)[0]}"]
+    assert [path for path in node.root.rglob("*") if path.is_file()] == [node.root / mine]
+
+
+@pytest.mark.parametrize("mine", FOREIGN)
+def test_an_installation_clears_away_nothing_of_a_user(node: Node, mine: str) -> None:
+    lay(node.root / mine)
+    interrupted(node)
+    for version in ("1.0", "1.1", "1.2"):
+        node.install(pack(PROGRAM), version=version, keep=1)
+    assert (node.root / mine).read_text() == "mine"
+    assert not list(node.root.glob(".staging-x*"))
+    assert not list(node.root.glob("*.part")) or mine.endswith(".part")
+
+
+def test_what_another_program_installed_there_stays(node: Node) -> None:
+    node.install(pack(PROGRAM), name="other", version="9.0")
+    for version in ("1.0", "1.1", "1.2"):
+        node.install(pack(PROGRAM), version=version, keep=1)
+    assert module.versions(str(node.root), "other").keys() == {"9.0"}
+    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/9.0"]
+    assert (node.root / "9.0/bin/tool").exists()
+
+
+def test_a_link_to_a_release_elsewhere_stays_and_so_does_the_release(node: Node) -> None:
+    node.install(pack(PROGRAM))
+    (node.root / "1.0").rename(node.folder / "elsewhere")
+    (node.root / "1.0").symlink_to(node.folder / "elsewhere")
+    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/1.0"]
+    assert (node.folder / "elsewhere/bin/tool").exists()
 
 
 # What is refused
@@ -949,6 +1021,19 @@ def test_ansible_installs_once_and_check_mode_writes_nothing(node: Node, server:
     if fetch == "controller":
         assert (cache / "tool.tar.gz").read_bytes() == server.data
         assert (cache / "tool.tar.gz").stat().st_mode & 0o777 == 0o600
+
+
+def test_ansible_removes_once_and_check_mode_removes_nothing(node: Node) -> None:
+    node.install(pack(PROGRAM))
+    lay(node.root / "mine")
+    before = node.tree()
+    options = {"name": "tool", "root": str(node.root), "state": "absent"}
+    assert ansible(node, "--check", **options)["removed"] == [".lock", "1.0"]
+    assert node.tree() == before
+    result = ansible(node, **options)
+    assert (result["changed"], result["left"]) == (True, [f"{node.root}/mine"])
+    assert ansible(node, **options)["changed"] is False
+    assert node.tree() == {"mine": "mine"}
 
 
 def test_ansible_takes_the_archive_from_the_cache_or_a_file(node: Node) -> None:

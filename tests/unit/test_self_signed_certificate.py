@@ -1,4 +1,4 @@
-"""The self-signed certificate: made once, kept by its file, and made anew in time."""
+"""The self-signed certificate: made once, kept by its file, made anew in time, and only where that is asked for."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lookup(path: Path) -> Lookup:
-    """Return a function that does what a template does."""
+    """Return a function that does what a template does, in a run of site.yml unless it is told otherwise."""
     lookup_loader.add_directory(str(PLUGINS))
 
-    def run(*names: str) -> dict[str, str]:
+    def run(*names: str, renew: bool = True, check: bool = False) -> dict[str, str]:
         plugin = lookup_loader.get("self_signed_certificate", loader=DataLoader())
-        (pair,) = plugin.run([str(path)], names=list(names))
+        (pair,) = plugin.run([str(path)], {"ansible_check_mode": check}, names=list(names), renew=renew)
         return dict(pair)
 
     return run
@@ -131,6 +131,44 @@ def test_runs_at_the_same_time_get_the_same(path: Path) -> None:
         runs = [pool.submit(kept, path, subject_names(NAMES)) for _ in range(8)]
     assert len({run.result() for run in runs}) == 1
     assert {found.name for found in path.parent.iterdir()} == {"tls.pem", ".tls.pem.lock"}
+
+
+WRITES_NOTHING = pytest.mark.parametrize(
+    "how", [{"renew": False}, {"check": True}, {"renew": False, "check": True}], ids=["a question", "a check", "both"]
+)
+
+
+@WRITES_NOTHING
+@pytest.mark.parametrize("days_left", [100, 29, -1])
+def test_a_question_and_a_check_leave_the_file_and_its_folder_alone(
+    lookup: Lookup, path: Path, how: dict[str, bool], days_left: int
+) -> None:
+    path.parent.mkdir()
+    old = sign("localhost", days=(-2, days_left))
+    path.write_text(old.key + old.certificate)
+    before = (path.read_bytes(), path.stat(), path.parent.stat().st_mtime_ns)
+    pair = lookup("other.example.com", **how)
+    assert certificate_problems(pair["certificate"], pair["key"]) == [] or days_left < 0
+    # What a run would make anew is shown as new; a question is told what is there.
+    assert (pair == {"certificate": old.certificate, "key": old.key}) == (how.get("renew") is False)
+    after = (path.read_bytes(), path.stat(), path.parent.stat().st_mtime_ns)
+    assert after[0] == before[0]
+    assert after[1].st_mtime_ns == before[1].st_mtime_ns
+    assert after[2] == before[2]
+    assert [found.name for found in path.parent.iterdir()] == ["tls.pem"]
+
+
+def test_a_check_shows_one_pair_for_each_part_of_a_task_and_makes_no_folder(lookup: Lookup, path: Path) -> None:
+    first, second = lookup(*NAMES, check=True), lookup(*NAMES, check=True)
+    assert first == second
+    assert certificate_problems(first["certificate"], second["key"]) == []
+    assert not path.parent.exists()
+
+
+def test_a_question_where_there_is_none_says_what_makes_it(lookup: Lookup, path: Path) -> None:
+    with pytest.raises(AnsibleError, match=f"There is no {path} yet: run site.yml"):
+        lookup(*NAMES, renew=False)
+    assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("names", [[], [""], ["two words"], ["https://node"], ["node\n"], ["10.0.0.0/8"], ["nöde"]])

@@ -7,12 +7,13 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import UNITS, Api, poll, unit_properties
+from tests.integration.node import UNITS, Api, Playbook, poll, refused, unit_properties
 
 UNIT = "emr-monitoring-provision.service"
 BUCKET = "/home/hadoop/bucket"
@@ -193,3 +194,40 @@ def test_without_emrs_sign_it_goes_on_in_the_end_and_a_good_run_clears_the_failu
     assert f"WARNING: {EMR_STATE} does not say so after 1 s." in output
     assert unit_properties(host, UNIT, "ActiveState")["ActiveState"] == "active"
     assert not host.file(f"{LOGS}/FAILED").exists
+
+
+# The last ones: from here on the node belongs to a controller, too.
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["as it is", "of an older version"])
+def test_a_run_from_outside_is_refused_before_it_replaces_the_secrets(
+    host: Host, playbook: Playbook, tmp_path: Path, older: bool
+) -> None:
+    credentials = "/etc/prometheus/credentials"
+    services = [unit_properties(host, unit, "MainPID") for unit in UNITS]
+    if older:
+        host.check_output(f"sudo mv {credentials} {credentials}.away")
+    try:
+        done = playbook("site.yml", monitoring_secrets_dir=str(tmp_path / "clone"))
+    finally:
+        if older:
+            host.check_output(f"sudo mv {credentials}.away {credentials}")
+    refused(done, "holds no prometheus_password", "-e monitoring_secrets_from_node=true")
+    assert not (tmp_path / "clone").exists()
+    assert [unit_properties(host, unit, "MainPID") for unit in UNITS] == services
+
+
+def test_one_flag_takes_its_secrets_over_and_nobody_gets_another_password(
+    host: Host, playbook: Playbook, prometheus: Api, grafana: Api, variables: dict[str, Any]
+) -> None:
+    done = playbook("site.yml", "-vvvv", "--diff", monitoring_secrets_from_node=True)
+    assert done.returncode == 0, done.stdout
+    folder = Path(str(variables["testbed_cache"])) / "secrets" / str(variables["inventory_hostname"])
+    on_node = {
+        name: host.check_output(f"sudo cat {SECRETS}/{name}")
+        for name in host.check_output(f"sudo ls {SECRETS}").split()
+    }
+    assert {path.name: path.read_text().rstrip() for path in folder.iterdir()} == on_node
+    assert not [secret for secret in on_node.values() if secret in done.stdout]
+    assert prometheus("/api/v1/targets")[0] == grafana("/api/user")[0] == 200
+    assert "changed=0 " in playbook("site.yml").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from testinfra.host import Host
 
 from tests.integration import node
-from tests.integration.node import Api, Playbook, poll, unit_properties
+from tests.integration.node import Api, Playbook, contents, poll, refused, unit_properties
 
 ROLES = ("prometheus", "grafana", "alertmanager")
 UNITS = (*node.UNITS, "alertmanager.service")
@@ -103,6 +104,16 @@ def test_a_second_time_nothing_changes(playbook: Playbook, host: Host) -> None:
     host.check_output(f"sudo rm -r {Path(MINE).parent}")
 
 
+def test_a_database_that_stayed_is_not_given_to_a_controller_without_its_key(
+    playbook: Playbook, host: Host, tmp_path: Path
+) -> None:
+    before = listing(host)
+    done = playbook("site.yml", monitoring_secrets_dir=str(tmp_path / "clone"))
+    refused(done, "grafana_secret_key", "grafana.db on the node was made with it", "copy the file")
+    assert listing(host) == before
+    assert not (tmp_path / "clone").exists()
+
+
 def test_installed_again_it_has_its_metrics_and_its_database(
     playbook: Playbook, prometheus: Api, grafana: Api, since: float
 ) -> None:
@@ -112,8 +123,62 @@ def test_installed_again_it_has_its_metrics_and_its_database(
     assert grafana.data("/api/datasources/uid/mine")["name"] == "Mine"
 
 
+def secrets(variables: dict[str, Any]) -> Path:
+    """Return the folder of the node's secrets."""
+    return Path(str(variables["testbed_cache"])) / "secrets" / str(variables["inventory_hostname"])
+
+
+def test_with_its_data_one_service_takes_its_own_secrets_with_it_and_nothing_else(
+    *, playbook: Playbook, host: Host, prometheus: Api, grafana: Api, alertmanager: Api, variables: dict[str, Any]
+) -> None:
+    folder = secrets(variables)
+    mine = (folder / "mine", folder / "grafana_secret_key.mine")
+    for path in mine:
+        path.write_text("mine")
+    before = contents(folder)
+    changes(playbook, "--check", "--tags=grafana", uninstall_purge_data=True)
+    assert contents(folder) == before
+
+    _, output = changes(playbook, "--tags=grafana", uninstall_purge_data=True)
+
+    left = contents(folder)
+    assert set(before) - set(left) == {str(folder / f"grafana_{name}") for name in ("admin_password", "secret_key")}
+    assert all(left[path] == before[path] for path in left if path != str(folder))
+    assert all(str(path) in output for path in mine)
+    assert prometheus("/api/v1/targets")[0] == alertmanager("/api/v2/status")[0] == 200
+    assert not host.file(f"{variables['grafana_root']}").exists
+
+    install(playbook)
+    assert prometheus("/api/v1/targets")[0] == alertmanager("/api/v2/status")[0] == 200
+    # A new password: that of before was removed.
+    assert grafana("/api/user")[0] == 401
+    for path in mine:
+        path.unlink()
+
+
+def test_what_a_user_put_beside_the_releases_and_the_secrets_stays_and_is_named(
+    playbook: Playbook, host: Host, variables: dict[str, Any]
+) -> None:
+    on_node = f"{variables['prometheus_root']}/releases/mine/backup"
+    host.check_output(f"sudo mkdir -p {Path(on_node).parent} && sudo touch {on_node}")
+    home = secrets(variables).with_name("home")
+    shutil.copytree(secrets(variables), home)
+    (home / "letters").mkdir()
+    (home / "letters/one").write_text("mine")
+
+    _, output = changes(playbook, "--tags=prometheus", uninstall_purge_data=True, monitoring_secrets_dir=str(home))
+    assert str(Path(on_node).parent) in output
+    assert str(home / "letters") in output
+    assert host.check_output(f"sudo find {variables['prometheus_root']} -type f") == on_node
+    changes(playbook, "--tags=alertmanager,grafana", uninstall_purge_data=True, monitoring_secrets_dir=str(home))
+    assert {str(path.relative_to(home)) for path in home.rglob("*")} == {"letters", "letters/one"}
+    shutil.rmtree(home)
+    host.check_output(f"sudo rm -r {variables['prometheus_root']}")
+    install(playbook)
+
+
 def test_with_the_data_the_node_is_as_it_was_before_wherever_a_service_has_put_links_to(
-    playbook: Playbook, host: Host, bare: set[str]
+    playbook: Playbook, host: Host, bare: set[str], variables: dict[str, Any]
 ) -> None:
     for user in ("prometheus", "grafana"):
         plant = (
@@ -125,6 +190,17 @@ def test_with_the_data_the_node_is_as_it_was_before_wherever_a_service_has_put_l
     assert changed > 0
     assert listing(host) ^ bare == set()
     assert others(host) == before
+    assert not secrets(variables).exists()
+
+
+def test_a_check_of_the_first_run_writes_nothing_anywhere(
+    playbook: Playbook, host: Host, bare: set[str], variables: dict[str, Any]
+) -> None:
+    before = contents(secrets(variables).parent)
+    done = playbook("site.yml", "--check", "--diff", tls_self_signed=True)
+    assert done.returncode == 0, done.stdout
+    assert contents(secrets(variables).parent) == before
+    assert listing(host) ^ bare == set()
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]], ids=["a run", "check mode"])
