@@ -34,12 +34,12 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
 
     def write(variables: str) -> Path:
         loader = DataLoader()
-        known = {"ansible_managed": "Ansible managed", "ansible_facts": {"architecture": "x86_64"}}
+        known = {"ansible_facts": {"architecture": "x86_64"}}
         known |= {f"vault_{name}": "a secret" for name in re.findall(r"vault_(\w+)", variables)}
         for path in ("defaults/main.yml", "vars/main.yml"):
             known |= loader.load_from_file(str(ROLE / path), trusted_as_template=True)
         known |= loader.load(variables)
-        template = trust_as_template((ROLE / "templates/config/alertmanager.yml.j2").read_text())
+        template = trust_as_template("{{ __alertmanager_files['alertmanager.yml'].content }}")
         file = tmp_path / "alertmanager.yml"
         file.write_text(Templar(loader, known).template(template))
         return file

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
-from plugins.filter.prometheus import FASTEST_BURN, GENERATED_RULE_FILES, impossible_thresholds, threshold_rules
+from plugins.filter.prometheus import FASTEST_BURN, GENERATED_RULE_FILES, impossible_thresholds
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles/prometheus"
-TEMPLATES = ROLE / "templates/config/rules"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 THRESHOLDS = DEFAULTS["prometheus_alert_thresholds"]
@@ -40,15 +40,13 @@ def name_of(rule: dict[str, Any]) -> str:
 each_alert = pytest.mark.parametrize("alert", [pytest.param(rule, id=name_of(rule)) for rule in ALERTS])
 
 
-def rendered(name: str, **variables: Any) -> str:
-    """Return what the role makes of one of its templates for rule files."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701 - YAML, not HTML
-    environment.filters |= {
-        "threshold_rules": threshold_rules,
-        "to_json": json.dumps,
-        "to_nice_yaml": lambda value, **_: yaml.safe_dump(value, sort_keys=False),
-    }
-    return environment.from_string((TEMPLATES / f"{name}.j2").read_text()).render(ansible_managed="", **variables)
+def generated(**variables: Any) -> dict[str, Any]:
+    """Return the rule files that the role makes of its variables, by their path, as the filter yaml_file has them."""
+    loader = DataLoader()
+    known = {"role_path": str(ROLE), "prometheus_runbook_url": DEFAULTS["prometheus_runbook_url"]}
+    known |= loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True) | variables
+    template = trust_as_template("{{ __prometheus_generated_rules }}")
+    return dict(Templar(loader, known).template(template))
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("promtool")
     shutil.copytree(ROOT / "tests/rules", made, dirs_exist_ok=True)
     shutil.copytree(ROLE / "files/rules", made / "rules")
-    (made / "rules/thresholds.yml").write_text(rendered("thresholds.yml", __prometheus_thresholds=THRESHOLDS))
-    (made / "rules/runbook.yml").write_text(
-        rendered("runbook.yml", prometheus_runbook_url=DEFAULTS["prometheus_runbook_url"])
-    )
+    for path, file in generated(__prometheus_thresholds=THRESHOLDS).items():
+        (made / path).write_text(file["content"])
     return made
 
 
@@ -217,5 +213,5 @@ def test_a_threshold_that_nothing_can_pass_is_named(name: str, value: float | No
 
 
 def test_a_file_with_the_name_of_one_that_the_role_makes_is_known() -> None:
-    assert {f"{name}.j2" for name in GENERATED_RULE_FILES} == {path.name for path in TEMPLATES.iterdir()}
+    assert {f"rules/{name}" for name in GENERATED_RULE_FILES} == set(generated(__prometheus_thresholds={}))
     assert all(variable in DEFAULTS for variable in GENERATED_RULE_FILES.values())
