@@ -49,6 +49,37 @@ def grafana_ini_file(
     return {"content": "\n".join(lines), "shown": "\n".join(shown)}
 
 
+# What Grafana takes for "no"; anything else, an empty value too, leaves its default, which is to give the metrics.
+NO = {"0", "f", "F", "false", "FALSE", "False", "n", "no", "NO", "No", "off", "OFF", "Off"}
+METRICS_KEYS = ("enabled", "basic_auth_username", "basic_auth_password")
+
+
+def grafana_metrics_problems(sections: Mapping[str, Any], grafana_metrics: bool) -> list[str]:
+    """Say what is wrong with what a user writes about Grafana's metrics of itself, which it gives to everybody.
+
+    :param sections: the variable ``grafana_ini``
+    :param grafana_metrics: whether the role gives the metrics with its own login
+    """
+    metrics = sections.get("metrics")
+    if not isinstance(metrics, Mapping):
+        return []
+    twice = [f"grafana_ini.metrics.{key}" for key in METRICS_KEYS if key in metrics]
+    if grafana_metrics and twice:
+        return [
+            f"{', '.join(twice)} would undo what grafana_metrics: true sets. Remove it from grafana_ini, "
+            "or set grafana_metrics to false."
+        ]
+    enabled = _value("metrics.enabled", metrics.get("enabled", False))
+    login = [_value(f"metrics.{key}", metrics.get(key)) for key in METRICS_KEYS[1:]]
+    if grafana_metrics or enabled.strip() in NO or all(login):
+        return []
+    return [
+        f"grafana_ini.metrics.enabled is '{enabled}' without basic_auth_username and basic_auth_password: Grafana "
+        "would give its internals to everybody at /metrics. Set grafana_metrics to true instead: it adds a login and "
+        "a scrape job."
+    ]
+
+
 def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -68,4 +99,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters of this file by name."""
-        return {"grafana_ini_file": grafana_ini_file}
+        return {"grafana_ini_file": grafana_ini_file, "grafana_metrics_problems": grafana_metrics_problems}

@@ -7,6 +7,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -187,12 +188,15 @@ def _highest(threshold: str) -> float:
     return 1 if threshold.endswith("_ratio") else math.inf
 
 
-def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str) -> list[str]:
+def targets_pending(
+    found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str, ready_at: float = 0
+) -> list[str]:
     """Say what Prometheus has yet to do after it loaded its configuration: it takes up targets some seconds later.
 
     :param found: ``data`` of Prometheus' ``/api/v1/targets``
     :param scrape_configs: the configuration that it loaded
     :param loaded_at: when it did, as ``/api/v1/status/runtimeinfo`` says
+    :param ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
     :returns: one phrase for each target that is to come, to go, or to be scraped with this configuration
     """
     active = found["activeTargets"]
@@ -209,11 +213,12 @@ def targets_pending(found: Mapping[str, Any], scrape_configs: Iterable[Mapping[s
     ]
     jobs = {job["job_name"] for job in scrape_configs}
     to_go = [f"{target['scrapePool']} is to go" for target in active if target["scrapePool"] not in jobs]
-    # A failure from before is no verdict on what was loaded since. To the second, which is what loaded_at has.
+    # A failure from before is no verdict on what was loaded or started since. To the second, which loaded_at has.
+    since = max(datetime.fromisoformat(loaded_at), datetime.fromtimestamp(int(ready_at), UTC))
     unscraped = [
         f"{target['scrapeUrl']} is to be scraped"
         for target in active
-        if target["health"] != "up" and target["lastScrape"][:19] <= loaded_at[:19]
+        if target["health"] != "up" and datetime.fromisoformat(target["lastScrape"]).replace(microsecond=0) <= since
     ]
     return to_come + to_go + unscraped
 

@@ -158,6 +158,11 @@ started_at:
   description: When the main process started, in seconds since the epoch; 0 if it never did.
   returned: success
   type: float
+ready_at:
+  description: When the service that this run started or restarted was ready, in seconds since the epoch; 0 if this
+    run did neither.
+  returned: success
+  type: float
 loaded_at:
   description: When the service last loaded its configuration, in seconds since the epoch; none if it does not
     answer. In check mode, if it would be started or restarted, the time of now.
@@ -510,6 +515,7 @@ class Service:
         self.look = look
         self.actions: list[str] = []
         self.since = 0.0
+        self.ready_at = 0.0
 
     def state(self) -> State:
         """Return the unit's state; raise UnitError if systemd does not answer."""
@@ -609,6 +615,7 @@ class Service:
         return {
             "pid": state.pid,
             "started_at": state.started,
+            "ready_at": self.ready_at,
             "loaded_at": loaded_at,
             "refused": refused,
             "answers": answers,
@@ -655,6 +662,7 @@ class Service:
                 began, self.since = True, time.time()
             self.act(action)
         state, loaded_at, refused = self.wait(self.since if began else 0)
+        self.ready_at = time.time() if began else 0.0
         if not began and loaded_at is not None and loaded_at < self.reload_after:
             self.since = time.time()
             self.reload(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 
 from plugins.filter.bcrypt_hash import bcrypt_hash
-from plugins.filter.grafana_ini import grafana_ini_file
+from plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
 from plugins.filter.prometheus import (
     mixed_self_scrapes,
     passwords_in_files,
@@ -117,6 +118,35 @@ def test_grafana_ini_refuses_a_section_that_is_no_mapping() -> None:
         grafana_ini_file({"server": "here"}, {})["content"]  # type: ignore[dict-item]
 
 
+# What a genuine Grafana 12.4 took for yes: it gave its metrics.
+@pytest.mark.parametrize("enabled", [True, "true", "yes", 1, None, "", "nope", "oFF", "$__env{UNSET}"])
+@pytest.mark.parametrize("login", [{}, {"basic_auth_username": "a"}, {"basic_auth_password": "b"}])
+def test_metrics_for_everybody_are_refused(enabled: object, login: dict[str, str]) -> None:
+    (problem,) = grafana_metrics_problems({"metrics": {"enabled": enabled, **login}}, False)
+    assert "grafana_ini.metrics.enabled" in problem
+    assert "Set grafana_metrics to true" in problem
+
+
+# And these for no.
+@pytest.mark.parametrize("enabled", [False, 0, "No", "off", "n", "FALSE"])
+def test_metrics_that_are_off_need_no_login(enabled: object) -> None:
+    assert grafana_metrics_problems({"metrics": {"enabled": enabled}}, False) == []
+
+
+@pytest.mark.parametrize("ini", [{}, {"metrics": {"interval_seconds": 10}}, {"metrics": "no mapping"}])
+@pytest.mark.parametrize("grafana_metrics", [True, False])
+def test_what_says_nothing_of_who_gets_the_metrics_is_no_problem(ini: dict[str, Any], grafana_metrics: bool) -> None:
+    assert grafana_metrics_problems(ini, grafana_metrics) == []
+
+
+def test_metrics_with_a_login_of_the_users_own_are_no_problem() -> None:
+    own = {"metrics": {"enabled": True, "basic_auth_username": "a", "basic_auth_password": "secret"}}
+    assert grafana_metrics_problems(own, False) == []
+    (problem,) = grafana_metrics_problems(own, True)
+    assert "grafana_ini.metrics.basic_auth_password" in problem
+    assert "secret" not in problem
+
+
 def test_rule_files_are_read_from_all_folders(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("groups: []")
     (tmp_path / "notes.txt").write_text("no rules")
@@ -208,6 +238,27 @@ def test_targets_are_pending_until_they_are_those_of_the_configuration(
     active: list[dict[str, Any]], dropped: list[dict[str, Any]], pending: list[str]
 ) -> None:
     assert targets_pending({"activeTargets": active, "droppedTargets": dropped}, CONFIGURED, LOADED_AT) == pending
+
+
+@pytest.mark.parametrize(
+    ("ready_at", "last_scrape", "is_pending"),
+    [
+        ("16:00:30", "2026-11-22T16:00:29.9Z", True),
+        ("16:00:30", "2026-11-22T16:00:30.000000001Z", True),
+        ("16:00:30", "2026-11-22T16:00:31.000000001Z", False),
+        ("16:00:30", "2026-11-22T18:00:29.123456789+02:00", True),
+        ("16:00:30", "2026-11-22T18:00:31.123456789+02:00", False),
+        ("16:00:30", NEVER["lastScrape"], True),
+        ("15:00:00", "2026-11-22T16:00:06.1Z", False),
+    ],
+)
+def test_a_failure_from_before_a_target_was_restarted_is_no_verdict(
+    ready_at: str, last_scrape: str, is_pending: bool
+) -> None:
+    found = discovered(service="a") | {"health": "down", "lastScrape": last_scrape}
+    moment = datetime.fromisoformat(f"2026-11-22T{ready_at}.7Z").timestamp()
+    pending = targets_pending({"activeTargets": [found], "droppedTargets": []}, CONFIGURED, LOADED_AT, moment)
+    assert bool(pending) is is_pending
 
 
 def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:

@@ -161,7 +161,8 @@ def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:
     assert node.acted() == []
     started_at = pytest.approx(node.started, abs=0.1)
     assert results.pop("login") == {"state": "unknown", "locked_for": 0, "tried_from": []}
-    assert results == {"pid": 7, "started_at": started_at, "loaded_at": node.loaded, "refused": False, "answers": {}}
+    times = {"started_at": started_at, "ready_at": 0, "loaded_at": node.loaded}
+    assert results == {"pid": 7, **times, "refused": False, "answers": {}}
 
 
 def test_a_new_unit_is_enabled_and_started(node: Node) -> None:
@@ -170,6 +171,13 @@ def test_a_new_unit_is_enabled_and_started(node: Node) -> None:
     results = converge(node, restart_after=time.time(), reload_after=time.time())
     assert node.acted() == ["daemon-reload", "enable", "start"]
     assert results["pid"] == 8
+
+
+def test_what_was_started_says_since_when_it_is_ready(node: Node) -> None:
+    began = time.time()
+    assert began <= converge(node, restart_after=began)["ready_at"] <= time.time()
+    node.commands.clear()
+    assert converge(node)["ready_at"] == 0
 
 
 def test_a_failed_unit_is_reset_and_started(node: Node) -> None:

@@ -5,9 +5,11 @@ They do so within seconds: of the rule files that the role ships, every window i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -132,6 +134,31 @@ def test_the_alerts_of_a_fault_fire(prometheus: Api, switch: Switch, case: str) 
     assert poll(all_fired, 60), f"silent: {silent}"
 
 
+def test_lost_samples_are_noticed_although_they_were_found_before_the_first_scrape(host: Host, prometheus: Api) -> None:
+    host.check_output("sudo systemctl stop prometheus")
+    # At the beginning: nothing is left of the time before, with which the new count could be compared.
+    write = "yes | head -c 4096 | dd of=$1 bs=1 seek=1024 conv=notrunc status=none"
+    host.check_output(f"sudo sh -c 'cd /mnt/prometheus/data/wal && set -- 0* && {write}'")
+    try:
+        host.check_output("sudo systemctl start prometheus")
+        assert poll(lambda: is_ready(prometheus), 60)
+        assert poll(lambda: "PrometheusWALCorrupted" in firing(prometheus), 30), host.check_output(
+            "sudo journalctl --no-pager --lines=30 --unit=prometheus"
+        )
+    finally:
+        # It counts anew.
+        host.check_output("sudo systemctl restart prometheus")
+        assert poll(lambda: is_ready(prometheus), 60)
+
+
+def is_ready(prometheus: Api) -> bool:
+    """Tell whether Prometheus has started."""
+    try:
+        return prometheus("/-/ready")[0] == 200
+    except OSError:
+        return False
+
+
 def test_the_overview_lists_what_fires_and_the_dashboard_of_the_service_marks_it(
     prometheus: Api, grafana: Api, switch: Switch
 ) -> None:
@@ -141,8 +168,105 @@ def test_the_overview_lists_what_fires_and_the_dashboard_of_the_service_marks_it
     (annotation,) = dashboard(grafana, "docproc-service")["annotations"]["list"]
     for target in (panel["targets"][0], annotation["target"]):
         query = target | {"datasource": {"type": "prometheus", "uid": "prometheus"}, "intervalMs": 1000}
-        answer = grafana.data("/api/ds/query", {"from": "now-1m", "to": "now", "queries": [query]})
-        assert "ProcessingStalled" in str(answer["results"][target["refId"]]["frames"])
+        body = {"from": "now-5m", "to": "now", "queries": [query]}
+
+        def listed(body: dict[str, Any] = body, ref: str = target["refId"]) -> bool:
+            return "ProcessingStalled" in str(grafana.data("/api/ds/query", body)["results"][ref]["frames"])
+
+        # The annotation is asked for at each full minute alone.
+        assert poll(listed, 90), grafana.data("/api/ds/query", body)
+
+
+# Selectors of series that no node can show, and why.
+NOT_ON_A_NODE: dict[str, str] = {}
+
+
+def test_every_series_that_a_rule_or_a_dashboard_uses_is_seen_on_a_node(
+    prometheus: Api, grafana: Api, switch: Switch
+) -> None:
+    switch(*(fault for faults in CASES.values() for fault in faults if not fault.endswith(("-exit", "-stop"))))
+    parsed = [parse(prometheus, expression) for expression in sorted(expressions(prometheus, grafana))]
+    used = {selector for tree in parsed for selector in selectors(tree)}
+    # Else the expressions were not found.
+    assert {"process_start_time_seconds", "ALERTS", "threshold:upload_error_ratio"} <= {s.split("{")[0] for s in used}
+    seen: dict[str, set[str]] = {}
+
+    def all_seen() -> bool:
+        for selector in used - seen.keys():
+            if jobs := jobs_of(prometheus, selector):
+                seen[selector] = jobs
+        return used - seen.keys() <= NOT_ON_A_NODE.keys()
+
+    assert poll(all_seen, 60), f"never seen: {sorted(used - seen.keys() - NOT_ON_A_NODE.keys())}"
+    assert not NOT_ON_A_NODE.keys() & seen.keys(), "seen after all"
+    # And where two are matched, there is a job that has both: a name alone may be that of another service's series.
+    for tree in parsed:
+        for left, right in matched(tree):
+            jobs = [{job for selector in side for job in seen[selector]} for side in (left, right)]
+            assert jobs[0] & jobs[1], (left, right)
+
+
+def expressions(prometheus: Api, grafana: Api) -> set[str]:
+    """Return the queries of all rules that run, of their annotations, and of all dashboards."""
+    found: set[str] = set()
+    for group in prometheus.data("/api/v1/rules")["data"]["groups"]:
+        for rule in group["rules"]:
+            annotations = " ".join(rule.get("annotations", {}).values())
+            found |= {rule["query"], *re.findall(r'\bquery "([^"]+)"', annotations)}
+    for item in grafana.data("/api/search?type=dash-db"):
+        model = dashboard(grafana, item["uid"])
+        for panel in model["panels"]:
+            found |= {target["expr"] for target in panel.get("targets", [])}
+        found |= {each["target"]["expr"] for each in model["annotations"]["list"] if "target" in each}
+        queries = [str(each["query"]) for each in model["templating"]["list"] if each["type"] == "query"]
+        found |= {re.sub(r"label_values\((.+), *\w+\)", r"\1", query) for query in queries}
+    # What Grafana puts in: a window, and the chosen values.
+    return {re.sub(r"\$\{?\w+\}?", ".+", re.sub(r"\$__\w+", "5m", expression)) for expression in found}
+
+
+def parse(prometheus: Api, expression: str) -> Any:
+    """Return the syntax tree of an expression."""
+    return prometheus.data("/api/v1/parse_query?" + urlencode({"query": expression}))["data"]
+
+
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield each node of a syntax tree."""
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else []:
+        yield from nodes(child)
+
+
+def selectors(tree: Any) -> set[str]:
+    """Return the selectors of series in a syntax tree."""
+    return {
+        node["name"]
+        + "{"
+        + ",".join(
+            f"{matcher['name']}{matcher['type']}{json.dumps(matcher['value'])}"
+            for matcher in node["matchers"]
+            if matcher["name"] != "__name__"
+        )
+        + "}"
+        for node in nodes(tree)
+        if node.get("type") in {"vectorSelector", "matrixSelector"}
+    }
+
+
+def matched(tree: Any) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield the selectors on either side of each operator that needs two series with the same job."""
+    for node in nodes(tree):
+        matching = node.get("matching")
+        if node.get("type") == "binaryExpr" and matching and node["op"] not in {"or", "unless"}:
+            sides = selectors(node["lhs"]), selectors(node["rhs"])
+            if ("job" in matching["labels"]) == matching["on"] and all(sides):
+                yield sides
+
+
+def jobs_of(prometheus: Api, selector: str) -> set[str]:
+    """Return the jobs whose series a selector has ever found; "" stands for none, which recorded series have."""
+    found = prometheus.data("/api/v1/series?" + urlencode({"match[]": selector}))["data"]
+    return {series.get("job", "") for series in found}
 
 
 def dashboard(grafana: Api, uid: str) -> dict[str, Any]:

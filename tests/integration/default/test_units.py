@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import UNITS, poll, unit_properties
+from tests.integration.node import UNITS, Api, poll, unit_properties
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -26,6 +28,31 @@ def test_a_killed_service_comes_back(host: Host, unit: str) -> None:
         return now["ActiveState"] == "active" and now["MainPID"] not in {"0", before}
 
     assert poll(back, 20)
+
+
+def test_a_healthy_start_logs_no_error(host: Host, grafana: Api, prometheus: Api) -> None:
+    host.check_output(f"sudo systemctl restart {' '.join(UNITS)}")
+    assert poll(lambda: answers(prometheus, "/-/ready") and answers(grafana, "/api/health"), 120)
+    # What a run and a look at the pages ask.
+    assert poll(lambda: answers(grafana, "/api/datasources/uid/prometheus/health"), 60)
+    for item in grafana.data("/api/search?type=dash-db"):
+        grafana.data(f"/api/dashboards/uid/{item['uid']}")
+    for unit in UNITS:
+        invocation = unit_properties(host, unit, "InvocationID")["InvocationID"]
+        journal = host.check_output(f"sudo journalctl --no-pager -o cat _SYSTEMD_INVOCATION_ID={invocation}")
+        assert "level=info" in journal.lower(), "the search itself has to find something"
+        errors = [
+            line for line in journal.splitlines() if re.search(r"\blevel=(error|crit|fatal)", line, re.IGNORECASE)
+        ]
+        assert errors == [], unit
+
+
+def answers(api: Api, path: str) -> bool:
+    """Tell whether a service answers, which while it starts it does not."""
+    try:
+        return api(path)[0] == 200
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -56,14 +56,18 @@ def speaking(version: ssl.TLSVersion) -> ssl.SSLContext:
 def works(variables: dict[str, Any], prometheus: Api, grafana: Api) -> None:
     """Check that every target is up, those of the monitoring too, that alerts are sent, and that Grafana gets data."""
     scheme = urlsplit(prometheus.base).scheme
-    expected = {("alertmanager", "up"), *((job["job_name"], "up") for job in variables["prometheus_scrape_configs"])}
+    expected = {
+        ("alertmanager", "up"),
+        ("grafana", "up"),
+        *((job["job_name"], "up") for job in variables["prometheus_scrape_configs"]),
+    }
 
     def targets() -> list[dict[str, Any]]:
         return list(prometheus.data("/api/v1/targets")["data"]["activeTargets"])
 
     assert poll(lambda: {(t["labels"]["job"], t["health"]) for t in targets()} == expected, 40), targets()
     addresses = {target["labels"]["job"]: target["scrapeUrl"] for target in targets()}
-    for service in ("prometheus", "alertmanager"):
+    for service in ("prometheus", "alertmanager", "grafana"):
         assert addresses[service] == f"{scheme}://localhost:{variables[f'{service}_port']}/metrics"
     (sent_to,) = prometheus.data("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
     assert sent_to["url"] == f"{scheme}://localhost:{variables['alertmanager_port']}/api/v2/alerts"
