@@ -32,10 +32,10 @@ test: .venv/installed .venv/aws ## run all the tests, three at a time
 
 lint: .venv/installed ## check the style of everything
 	@yamllint --strict .
-	@ansible-lint --strict
+	@ANSIBLE_COLLECTIONS_PATH=collections ansible-lint --strict
 	@ruff check . molecule/testbed/grafana_standin/bin/grafana
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
-	@mypy plugins dashboards bench pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 unit: .venv/installed ## run the unit tests
 	@$(TESTBED) archives

@@ -39,7 +39,7 @@ EXAMPLES = """
   ansible.builtin.uri:
     url: http://localhost:9090/-/ready
     url_username: admin
-    url_password: "{{ lookup('generated_secret', 'secrets/prometheus_password')
+    url_password: "{{ lookup('emr.monitoring.generated_secret', 'secrets/prometheus_password')
       | default(undef(hint='Run site.yml first.'), true) }}"
 """
 

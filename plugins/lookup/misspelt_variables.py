@@ -20,7 +20,7 @@ options:
 EXAMPLES = r"""
 - name: Refuse misspelt variables
   ansible.builtin.assert:
-    that: query('misspelt_variables', role_path) == []
+    that: query('emr.monitoring.misspelt_variables', role_path) == []
 """
 RETURN = r"""
 _raw:

@@ -52,10 +52,10 @@ options:
         description: The file on the node that holds it.
         type: str
       used_by:
-        description: Not used here; see M(node_check).
+        description: Not used here; see M(emr.monitoring.node_check).
         type: str
       sha256:
-        description: Not used here; see M(node_check).
+        description: Not used here; see M(emr.monitoring.node_check).
         type: str
   certificate:
     description: Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too.
@@ -74,13 +74,13 @@ author: [emr-monitoring contributors]
 
 EXAMPLES = r"""
 - name: Generate a password
-  generated_secrets:
+  emr.monitoring.generated_secrets:
     folder: secrets/node
     secrets:
       - {variable: prometheus_password, known: "{{ prometheus_password is defined }}"}
 
 - name: Take it over from the node
-  generated_secrets:
+  emr.monitoring.generated_secrets:
     folder: secrets/node
     state: from_node
     secrets:

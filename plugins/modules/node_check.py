@@ -115,7 +115,7 @@ options:
     default: []
     suboptions:
       name:
-        description: The name of the service, of its user, and of its manifest of M(template_tree).
+        description: The name of the service, of its user, and of its manifest of M(emr.monitoring.template_tree).
         type: str
         required: true
       unit:
@@ -171,7 +171,7 @@ options:
         description: The digest of what the controller has, for a key that must not change.
         type: str
       length:
-        description: Not used here; see M(generated_secrets).
+        description: Not used here; see M(emr.monitoring.generated_secrets).
         type: int
         default: 32
       needed:
@@ -202,7 +202,7 @@ author: [emr-monitoring contributors]
 
 EXAMPLES = r"""
 - name: Check the node
-  node_check:
+  emr.monitoring.node_check:
     ports:
       - {port: 9090, unit: prometheus.service, variable: prometheus_port}
       - {port: 3000, unit: grafana.service, variable: grafana_port}

@@ -128,7 +128,7 @@ author:
 
 EXAMPLES = r"""
 - name: Install Prometheus
-  release:
+  emr.monitoring.release:
     name: prometheus
     version: "3.5.0"
     url: https://mirror.example.com/prometheus-3.5.0.linux-amd64.tar.gz
@@ -136,7 +136,7 @@ EXAMPLES = r"""
     root: /opt/prometheus
 
 - name: Install Grafana on a node without internet access
-  release:
+  emr.monitoring.release:
     name: grafana
     version: "12.1.0"
     url: https://mirror.example.com/grafana-12.1.0.linux-amd64.tar.gz
@@ -147,7 +147,7 @@ EXAMPLES = r"""
     cache_dir: "{{ playbook_dir }}/.cache"
 
 - name: Remove what these tasks installed
-  release:
+  emr.monitoring.release:
     name: grafana
     root: /opt/grafana
     state: absent

@@ -111,7 +111,7 @@ author: [emr-monitoring contributors]
 
 EXAMPLES = r"""
 - name: Run Prometheus
-  systemd_unit:
+  emr.monitoring.systemd_unit:
     name: prometheus.service
     restart_after: "{{ unit_changed_at }}"
     reload_after: "{{ configuration_changed_at }}"
@@ -121,7 +121,7 @@ EXAMPLES = r"""
       metric: prometheus_config_last_reload_success_timestamp_seconds
 
 - name: Run a service that speaks TLS, and ask whether the password is right
-  systemd_unit:
+  emr.monitoring.systemd_unit:
     name: grafana.service
     ready_url: https://127.0.0.1:3000/api/health
     certificate_path: /etc/grafana/tls/certificate.pem
@@ -132,7 +132,7 @@ EXAMPLES = r"""
   register: grafana
 
 - name: Have Grafana read its data sources again
-  systemd_unit:
+  emr.monitoring.systemd_unit:
     name: grafana.service
     reload_url: https://127.0.0.1:3000/api/admin/provisioning/datasources/reload
     reload_after: "{{ data_sources_changed_at }}"

@@ -139,7 +139,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Configure Prometheus
-  template_tree:
+  emr.monitoring.template_tree:
     name: prometheus
     trees:
       config:
@@ -161,7 +161,7 @@ EXAMPLES = r"""
   register: __prometheus_files
 
 - name: Remove all of it again
-  template_tree:
+  emr.monitoring.template_tree:
     name: prometheus
     trees: {}
 """

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 ROOT = Path(__file__).parents[2]
+# For the tests that have Ansible render something: it finds the plugins as in a run.
+init_plugin_loader([str(ROOT / "collections")])
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.filter.certificates import certificate_chain, certificate_problems, certificate_server_name
+from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, certificate_problems, certificate_server_name
 from tests.certificates import chain, intermediate, sign
 
 GOOD = sign("monitoring.example.com", issuer=intermediate())

@@ -11,8 +11,8 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.filter import dashboards as plugin
-from plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.filter import dashboards as plugin
+from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
 
 Json = dict[str, Any]
 

@@ -11,9 +11,9 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 
-from plugins.filter.bcrypt_hash import bcrypt_hash
-from plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
-from plugins.filter.prometheus import (
+from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
+from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
+from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
     mixed_self_scrapes,
     passwords_in_files,
     prometheus_rule_files,
@@ -23,9 +23,9 @@ from plugins.filter.prometheus import (
     targets_pending,
     with_self_scrape_settings,
 )
-from plugins.filter.systemd import systemd_arguments
-from plugins.lookup.misspelt_variables import LookupModule
-from plugins.test.systemd import systemd_folder, systemd_memory_limit
+from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
+from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
+from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_folder, systemd_memory_limit
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from plugins.modules import node_check
+from ansible_collections.emr.monitoring.plugins.modules import node_check
 from tests.unit.documentation import documents_its_arguments
 
 EMR_FILES = {

@@ -26,7 +26,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.modules import release as module
+from ansible_collections.emr.monitoring.plugins.modules import release as module
 
 PROJECT = Path(__file__).parents[2]
 Member = tuple[str, bytes, str | bytes]
@@ -567,7 +567,7 @@ def test_a_damaged_archive_is_refused_or_stays_inside(damage: list[tuple[int, in
 
 
 def in_process(node: Node, data: bytes, **options: Any) -> subprocess.Popen[str]:
-    code = "import sys, json; from plugins.modules import release as m; "
+    code = "import sys, json; sys.path.insert(0, 'collections'); from ansible_collections.emr.monitoring.plugins.modules import release as m; "
     code += "print(m.install(m.parse(json.load(sys.stdin))))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
@@ -983,14 +983,13 @@ def output(node: Node, *flags: str, actions: str = "plugins/action", **options: 
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(node.folder / "home"),
-        "ANSIBLE_ACTION_PLUGINS": str(PROJECT / actions),
-        "ANSIBLE_LIBRARY": str(PROJECT / "plugins/modules"),
+        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
         "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline",
         "ANSIBLE_PIPELINING": "1",
     }
     given = {name: value for name, value in options.items() if value is not None}
-    command = ["ansible", "localhost", "-m", "release", "-a", json.dumps(given), *flags]
+    command = ["ansible", "localhost", "-m", "emr.monitoring.release", "-a", json.dumps(given), *flags]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=node.folder, check=False)
     assert "{" in done.stdout, done.stdout + done.stderr
     assert not list((node.folder / "home/.ansible/tmp").glob("*")), "left behind in the remote tmp"

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from plugins.filter.certificates import certificate_problems, certificate_server_name
-from plugins.lookup import self_signed_certificate
-from plugins.lookup.self_signed_certificate import kept, subject_names
+from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_problems, certificate_server_name
+from ansible_collections.emr.monitoring.plugins.lookup import self_signed_certificate
+from ansible_collections.emr.monitoring.plugins.lookup.self_signed_certificate import kept, subject_names
 from tests.certificates import sign
 
 PLUGINS = Path(self_signed_certificate.__file__).parent

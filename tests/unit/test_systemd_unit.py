@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from plugins.modules import systemd_unit
-from plugins.modules.systemd_unit import Answer, Service, UnitError
+from ansible_collections.emr.monitoring.plugins.modules import systemd_unit
+from ansible_collections.emr.monitoring.plugins.modules.systemd_unit import Answer, Service, UnitError
 from tests.unit.documentation import documents_its_arguments
 
 METRIC = "x_config_last_reload_success_timestamp_seconds"

@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.action import template_tree as action
-from plugins.modules import template_tree as module
+from ansible_collections.emr.monitoring.plugins.action import template_tree as action
+from ansible_collections.emr.monitoring.plugins.modules import template_tree as module
 
 REPOSITORY = Path(__file__).parents[2]
 STRANGER = 12345
@@ -891,7 +891,7 @@ PLAYBOOK = """
     hostile: !unsafe "{{{{ never }}}} {{% raw %}}"
   tasks:
     - name: Configure
-      template_tree:
+      emr.monitoring.template_tree:
         name: app
         state_dir: "{{{{ output }}}}/state"
         trees:
@@ -906,7 +906,7 @@ PLAYBOOK = """
     - name: Render the same with the builtin
       ansible.builtin.template: {{src: config/main.yml.j2, dest: "{{{{ output }}}}/builtin", mode: "0644"}}
     - name: Misuse
-      template_tree: {{name: app, trees: {{config: {{src: "{{{{ item }}}}", dest: /nowhere}}}}}}
+      emr.monitoring.template_tree: {{name: app, trees: {{config: {{src: "{{{{ item }}}}", dest: /nowhere}}}}}}
       loop: [missing, broken, twice]
       ignore_errors: true
 """
@@ -935,8 +935,7 @@ def test_a_play_renders_like_the_builtin_and_never_shows_a_secret(tmp_path: Path
     def play(*options: str) -> str:
         environment = {
             **os.environ,
-            "ANSIBLE_ACTION_PLUGINS": str(REPOSITORY / "plugins/action"),
-            "ANSIBLE_LIBRARY": str(REPOSITORY / "plugins/modules"),
+            "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / "collections"),
             "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
         }
         command = [sys.executable, "-m", "ansible", "playbook", "play.yml", "--diff", "-vvv", *options]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from plugins.filter.yaml_file import HIDDEN, yaml_file
+from ansible_collections.emr.monitoring.plugins.filter.yaml_file import HIDDEN, yaml_file
 
 PROJECT = Path(__file__).resolve().parents[2]
 PLAIN = "decrypted"
@@ -31,7 +31,7 @@ PLAY = """
       "{{{{ 7 }}}}": !unsafe "{{{{ as it is }}}}"
   tasks:
     - ansible.builtin.copy:
-        content: "{{{{ (structure | combine({{vaulted: 'key'}})) | yaml_file | to_json }}}}"
+        content: "{{{{ (structure | combine({{vaulted: 'key'}})) | emr.monitoring.yaml_file | to_json }}}}"
         dest: {output}
 """
 
@@ -39,7 +39,7 @@ PLAY = """
 def test_what_is_in_a_vault_arrives_decrypted_wherever_it_stands(tmp_path: Path) -> None:
     output, password = tmp_path / "output.json", tmp_path / "password"
     password.write_text("of the vault")
-    environment = os.environ | {"ANSIBLE_FILTER_PLUGINS": str(PROJECT / "plugins/filter")}
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections")}
 
     def ansible(*arguments: str) -> str:
         done = subprocess.run(
