@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
-import sys
 import urllib.parse
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.emr.monitoring.plugins.module_utils.release import (
+    Release,
+    ReleaseError,
+    digest,
+    local_path,
+    mismatch,
+    parse,
+    shown,
+)
+from ansible_collections.emr.monitoring.plugins.module_utils.release_download import download
+from ansible_collections.emr.monitoring.plugins.modules.release import ARGUMENTS, REQUIRED_IF
 
 
-def _load_module() -> Any:
-    # The module's own rules and download, so that both sides say and do the same. Neither folder is on
-    # Ansible's import path.
-    path = Path(__file__).resolve().parents[1] / "modules" / "release.py"
-    spec = importlib.util.spec_from_file_location("ansible_release_module", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-release_module = _load_module()
-
-
-def cached_archive(release: Any) -> str:
+def cached_archive(release: Release) -> str:
     """Return the path on the controller of the archive of a release, downloading it when it is not there.
 
     The file is complete and has the right checksum. Raises ReleaseError.
     """
-    local = release_module.local_path(release.url)
+    local = local_path(release.url)
     kept = local or os.path.join(release.cache_dir, _base_name(release.url))
     try:
         if local is None:
@@ -43,13 +35,13 @@ def cached_archive(release: Any) -> str:
             # Ansible's forks want the same archive for many nodes at once: one downloads it, the others wait.
             with open(os.path.join(release.cache_dir, ".lock"), "a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not os.path.exists(kept) or release_module.digest(kept) != release.sha256:
+                if not os.path.exists(kept) or digest(kept) != release.sha256:
                     _download(release, kept)
-        elif (got := release_module.digest(kept)) != release.sha256:
-            raise release_module.mismatch(release, got)
+        elif (got := digest(kept)) != release.sha256:
+            raise mismatch(release, got)
     except OSError as error:
         option = f"{release.name}_{'url' if local else 'cache_dir'}"
-        raise release_module.ReleaseError(
+        raise ReleaseError(
             f"{option} is {local or release.cache_dir!r}, which the controller cannot use: {error}. "
             f"Set {option} to a path that the user who runs Ansible can {'read' if local else 'write'}."
         ) from error
@@ -60,13 +52,13 @@ def _base_name(url: str) -> str:
     return os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
 
 
-def _download(release: Any, kept: str) -> None:
+def _download(release: Release, kept: str) -> None:
     part = f"{kept}.{release.sha256[:12]}.part"
     remedy = (
         f"Set {release.name}_url to a mirror that the controller reaches, "
         f"or download the archive elsewhere and put it on the controller as {kept}."
     )
-    release_module.download(release, part, remedy)
+    download(release, part, remedy)
     os.replace(part, kept)
 
 
@@ -76,20 +68,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the node; with fetch=controller, first ask, then transfer."""
         super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(release_module.ARGUMENTS, required_if=release_module.REQUIRED_IF)
+        _, options = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED_IF)
         if options["state"] == "absent":
             return self._module(task_vars)
         try:
-            release = release_module.parse(options)
+            release = parse(options)
             if release.fetch == "node" or release.archive is not None:
                 return self._module(task_vars)
-            if release_module.local_path(release.url) is None:
+            if local_path(release.url) is None:
                 _check_cache(release)
             answer = self._module(task_vars, archive="")
             if answer.get("failed") or not answer.get("changed") or self._task.check_mode:
                 return answer
             return self._module(task_vars, archive=self._transfer(cached_archive(release)))
-        except release_module.ReleaseError as error:
+        except ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error
 
     def _module(self, task_vars: dict[str, Any] | None, **options: str) -> dict[str, Any]:
@@ -108,14 +100,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return remote
 
 
-def _check_cache(release: Any) -> None:
+def _check_cache(release: Release) -> None:
     if not release.cache_dir:
-        raise release_module.ReleaseError(
+        raise ReleaseError(
             "cache_dir is not set, but fetch=controller needs it. "
             "Set it to a directory on the controller that keeps the downloaded archives."
         )
     if _base_name(release.url) in ("", ".", ".."):
-        raise release_module.ReleaseError(
-            f"url is {release_module.shown(release.url)!r}, but with fetch=controller it must end with a "
+        raise ReleaseError(
+            f"url is {shown(release.url)!r}, but with fetch=controller it must end with a "
             "file name, under which the archive is kept in cache_dir."
         )

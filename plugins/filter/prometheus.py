@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
 # How many characters of a name or an error a table can take.
 SHOWN = 300
@@ -21,8 +21,6 @@ REFUSED = (
     "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
     "itself where all targets of a job are localhost and prometheus_port."
 )
-# An address up to its login, without it up to its query, and that.
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
 # How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
 COLUMN = 40
 # What the role makes of its variables, beside the rule files of the folders.
@@ -261,9 +259,8 @@ def shown(text: str) -> str:
     Who chose the text, such as a scraped service, cannot write to the user's terminal at will, and the addresses in it
     are without logins and queries, in which tokens stand.
     """
-    safe = ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), text)
-    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in safe[:SHOWN])
-    return plain + "…" * (len(safe) > SHOWN)
+    plain = printable(text)
+    return plain[:SHOWN] + "…" * (len(plain) > SHOWN)
 
 
 class FilterModule:

@@ -56,7 +56,8 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: "{{ pair.certificate }}"
   vars:
-    pair: "{{ lookup('emr.monitoring.self_signed_certificate', 'secrets/tls.pem', names=['node.example.com'], renew=true) }}"
+    pair: "{{ lookup('emr.monitoring.self_signed_certificate', 'secrets/tls.pem', names=['node.example.com'],
+      renew=true) }}"
 """
 
 RETURN = """

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-
-from ansible_collections.emr.monitoring.plugins.filter.alertmanager import inline_secrets, missing_secrets, sending_resolved
+from ansible_collections.emr.monitoring.plugins.filter.alertmanager import (
+    inline_secrets,
+    missing_secrets,
+    sending_resolved,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/alertmanager"

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ansible_collections.emr.monitoring.plugins.filter.certificates import (
+    certificate_chain,
+    certificate_problems,
+    certificate_server_name,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -12,7 +17,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, certificate_problems, certificate_server_name
 from tests.certificates import chain, intermediate, sign
 
 GOOD = sign("monitoring.example.com", issuer=intermediate())

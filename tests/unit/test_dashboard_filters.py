@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.emr.monitoring.plugins.filter import dashboards as plugin
 from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 Json = dict[str, Any]
 

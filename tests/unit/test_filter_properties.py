@@ -11,15 +11,19 @@ import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import SHOWN, prometheus_rule_files, target_table, targets_down
+from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
+    SHOWN,
+    prometheus_rule_files,
+    target_table,
+    targets_down,
+)
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import HIDDEN, yaml_file
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import misspelt
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 # Any character, and time and again those that mean something to a shell, a template, a parser or a terminal.
 TEXT = st.text() | st.lists(

@@ -10,7 +10,6 @@ import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
-
 from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
 from ansible_collections.emr.monitoring.plugins.filter.prometheus import (

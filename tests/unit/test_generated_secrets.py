@@ -12,10 +12,10 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
-
 from ansible_collections.emr.monitoring.plugins.action import generated_secrets as action
 from ansible_collections.emr.monitoring.plugins.lookup import generated_secret
 from ansible_collections.emr.monitoring.plugins.modules import generated_secrets as module
+
 from tests.certificates import sign
 from tests.unit.documentation import documents_arguments
 

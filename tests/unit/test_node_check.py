@@ -13,10 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
+from ansible_collections.emr.monitoring.plugins.module_utils import (
+    node_folders,
+    node_ports,
+    node_secrets,
+    node_services,
+    node_system,
+)
 from ansible_collections.emr.monitoring.plugins.modules import node_check
+
 from tests.unit.documentation import documents_its_arguments
 
+COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 EMR_FILES = {
     "instance.json": {"isMaster": True},
     "job-flow.json": {"jobFlowId": "j-1", "masterPrivateDnsName": "ip-10-0-0-1"},
@@ -52,7 +60,7 @@ class Proc:
             (home / f"fd/{number}").symlink_to(f"socket:[{inode}]")
 
     def problems(self, *ports: dict[str, Any]) -> list[str]:
-        return node_check.port_problems(self.root, list(ports))
+        return node_ports.port_problems(self.root, list(ports))
 
 
 @pytest.fixture
@@ -90,17 +98,17 @@ def test_the_documentation_lists_the_arguments() -> None:
     ],
 )
 def test_operating_systems(text: str, expected: str) -> None:
-    problems = node_check.os_problems(node_check.os_release(text))
+    problems = node_system.os_problems(node_system.os_release(text))
     assert (expected in problems[0]) if expected else problems == []
 
 
 def test_a_supported_base_is_fine() -> None:
-    assert node_check.base_problems("aarch64", (3, 9), 0) == []
-    assert node_check.base_problems("x86_64", (3, 13), 0) == []
+    assert node_system.base_problems("aarch64", (3, 9), 0) == []
+    assert node_system.base_problems("x86_64", (3, 13), 0) == []
 
 
 def test_everything_wrong_with_the_base_is_named_with_its_remedy() -> None:
-    machine, python, user = node_check.base_problems("i686", (3, 8), 1000)
+    machine, python, user = node_system.base_problems("i686", (3, 8), 1000)
     assert "i686" in machine
     assert "Graviton" in machine
     assert "python 3.8" in python
@@ -110,15 +118,15 @@ def test_everything_wrong_with_the_base_is_named_with_its_remedy() -> None:
 
 
 def test_systemd(tmp_path: Path) -> None:
-    assert node_check.systemd_problems("systemd 252 (252.39-1)\n+PAM", tmp_path) == []
+    assert node_system.systemd_problems("systemd 252 (252.39-1)\n+PAM", tmp_path) == []
     # Debian 11's, on which Grafana's unit does not start.
-    assert "has systemd 247, and 252" in node_check.systemd_problems("systemd 247 (247.3-7)\n", tmp_path)[0]
-    assert "no systemd" in node_check.systemd_problems("", tmp_path)[0]
-    assert "not process 1" in node_check.systemd_problems("systemd 252\n", tmp_path / "absent")[0]
+    assert "has systemd 247, and 252" in node_system.systemd_problems("systemd 247 (247.3-7)\n", tmp_path)[0]
+    assert "no systemd" in node_system.systemd_problems("", tmp_path)[0]
+    assert "not process 1" in node_system.systemd_problems("systemd 252\n", tmp_path / "absent")[0]
 
 
 def test_the_primary_node_of_a_cluster(info_dir: Path) -> None:
-    facts, problems = node_check.emr_identity(info_dir, required=True)
+    facts, problems = node_system.emr_identity(info_dir, required=True)
     assert problems == []
     assert facts == {
         "is_emr": True,
@@ -131,14 +139,14 @@ def test_the_primary_node_of_a_cluster(info_dir: Path) -> None:
 def test_only_the_instance_file_is_needed(info_dir: Path) -> None:
     (info_dir / "job-flow.json").unlink()
     (info_dir / "extraInstanceData.json").unlink()
-    facts, problems = node_check.emr_identity(info_dir, required=True)
+    facts, problems = node_system.emr_identity(info_dir, required=True)
     assert (facts["is_emr"], facts["cluster_id"], facts["region"], problems) == (True, "", "", [])
 
 
 def test_a_machine_outside_emr(tmp_path: Path) -> None:
-    facts, problems = node_check.emr_identity(tmp_path, required=False)
+    facts, problems = node_system.emr_identity(tmp_path, required=False)
     assert (facts["is_emr"], problems) == (False, [])
-    _, problems = node_check.emr_identity(tmp_path, required=True)
+    _, problems = node_system.emr_identity(tmp_path, required=True)
     assert len(problems) == 1
     assert f"{tmp_path / 'instance.json'} does not exist" in problems[0]
     assert "set emr_required to false" in problems[0]
@@ -148,7 +156,7 @@ def test_a_machine_outside_emr(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [False, None, "true"])
 def test_another_node_of_the_cluster_is_refused(info_dir: Path, value: object, required: bool) -> None:
     (info_dir / "instance.json").write_text(json.dumps({"isMaster": value}))
-    _, problems = node_check.emr_identity(info_dir, required=required)
+    _, problems = node_system.emr_identity(info_dir, required=required)
     assert len(problems) == 1
     assert f"isMaster: {json.dumps(value)}" in problems[0]
 
@@ -157,7 +165,7 @@ def test_another_node_of_the_cluster_is_refused(info_dir: Path, value: object, r
 @pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
 def test_a_broken_file_is_named(info_dir: Path, name: str, text: str) -> None:
     (info_dir / name).write_text(text, errors="surrogateescape")
-    _, problems = node_check.emr_identity(info_dir, required=True)
+    _, problems = node_system.emr_identity(info_dir, required=True)
     assert len(problems) == 1
     assert str(info_dir / name) in problems[0]
 
@@ -229,7 +237,7 @@ def test_processes_are_not_searched_while_the_ports_are_free(proc: Proc, monkeyp
 
     proc.socket(9091, 7)
     proc.socket(9090, 8, state="01")
-    monkeypatch.setattr(node_check, "holders", search)
+    monkeypatch.setattr(node_ports, "holders", search)
     assert proc.problems(PROMETHEUS) == []
 
 
@@ -247,9 +255,9 @@ def test_a_real_listener_is_found(family: socket.AddressFamily) -> None:
             pytest.skip("this machine has no IPv6")
         port = listener.getsockname()[1]
         entry = {"port": port, "unit": "nobodys.service", "variable": "any_port"}
-        assert node_check.port_problems(Path("/proc"), [entry]) == []
+        assert node_ports.port_problems(Path("/proc"), [entry]) == []
         listener.listen()
-        problems = node_check.port_problems(Path("/proc"), [entry])
+        problems = node_ports.port_problems(Path("/proc"), [entry])
     assert len(problems) == 1
     assert f"Port {port} is taken by " in problems[0]
     assert f"(pid {os.getpid()}" in problems[0]
@@ -261,10 +269,10 @@ def wish(path: Path, megabytes: int, variable: str, unless: str | None = None) -
 
 def test_demands_on_one_file_system_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes = [wish(tmp_path / "a/b", 60, "a_dir"), wish(tmp_path / "c", 40, "c_dir")]
-    monkeypatch.setattr(node_check, "free_bytes", lambda _: 100 * 1024 * 1024)
-    assert node_check.space_problems(wishes) == []
-    monkeypatch.setattr(node_check, "free_bytes", lambda _: 100 * 1024 * 1024 - 1)
-    problems = node_check.space_problems(wishes)
+    monkeypatch.setattr(node_folders, "free_bytes", lambda _: 100 * 1024 * 1024)
+    assert node_folders.space_problems(wishes) == []
+    monkeypatch.setattr(node_folders, "free_bytes", lambda _: 100 * 1024 * 1024 - 1)
+    problems = node_folders.space_problems(wishes)
     assert len(problems) == 1
     assert "has 99 MB free, and 100 MB are needed" in problems[0]
     assert f"{tmp_path / 'a/b'} (60 MB)" in problems[0]
@@ -272,23 +280,23 @@ def test_demands_on_one_file_system_are_added_up(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_installed_needs_no_more_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_check, "free_bytes", lambda _: 0)
-    assert node_check.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path))]) == []
-    assert len(node_check.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path / "no"))])) == 1
+    monkeypatch.setattr(node_folders, "free_bytes", lambda _: 0)
+    assert node_folders.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path))]) == []
+    assert len(node_folders.space_problems([wish(tmp_path, 9, "a_dir", unless=str(tmp_path / "no"))])) == 1
 
 
 def test_the_file_system_is_found_through_links_and_missing_folders(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert node_check.existing_parent(str(tmp_path / "link/x/y")) == (tmp_path / "real").resolve()
-    assert os.path.ismount(node_check.mount_point(tmp_path))
-    assert node_check.mount_point(Path("/proc/self")) == Path("/proc")
+    assert node_folders.existing_parent(str(tmp_path / "link/x/y")) == (tmp_path / "real").resolve()
+    assert os.path.ismount(node_folders.mount_point(tmp_path))
+    assert node_folders.mount_point(Path("/proc/self")) == Path("/proc")
 
 
 def test_what_is_reserved_for_root_does_not_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
     status = SimpleNamespace(f_bavail=3, f_bfree=5, f_bsize=7, f_frsize=4)
     monkeypatch.setattr(os, "statvfs", lambda _: status)
-    assert node_check.free_bytes(Path("/")) == 12
+    assert node_folders.free_bytes(Path("/")) == 12
 
 
 SERVICE, OTHER = "daemon", "bin"
@@ -304,9 +312,9 @@ def places(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def test_folders_beside_each_other_are_fine(places: list[dict[str, Any]]) -> None:
-    assert node_check.folder_problems(places) == []
+    assert node_folders.folder_problems(places) == []
     places[1]["owner"] = "a-user-that-is-not-there-yet"
-    assert node_check.folder_problems(places) == []
+    assert node_folders.folder_problems(places) == []
 
 
 @pytest.mark.parametrize("folder", ["tool/data/more/releases", "link/releases"])
@@ -315,7 +323,7 @@ def test_a_folder_below_that_of_a_service_is_refused_before_either_is_there(
 ) -> None:
     (tmp_path / "link").symlink_to("tool/data")
     inner = place(tmp_path / folder, "other_root")
-    assert node_check.folder_problems([*places, inner]) == [
+    assert node_folders.folder_problems([*places, inner]) == [
         f"{tmp_path / folder} lies in {tmp_path}/tool/data, where {SERVICE} can put links to anything: set other_root "
         "to a folder outside."
     ]
@@ -329,7 +337,7 @@ def test_a_folder_below_one_that_belongs_to_a_service_is_refused(
     (tmp_path / "old").mkdir()
     (tmp_path / "link").symlink_to("old")
     shutil.chown(tmp_path / "old", SERVICE)
-    (problem,) = node_check.folder_problems([*places, place(tmp_path / folder, "other_data_dir", OTHER)])
+    (problem,) = node_folders.folder_problems([*places, place(tmp_path / folder, "other_data_dir", OTHER)])
     assert problem.startswith(f"{tmp_path / folder} lies in {tmp_path}/old, where {SERVICE} can put links to anything")
 
 
@@ -340,15 +348,15 @@ def test_a_folder_that_holds_what_belongs_to_another_one_is_refused(
     data = tmp_path / "tool/data"
     data.mkdir(parents=True)
     (data / "lost+found").mkdir()
-    assert node_check.folder_problems(places) == []
+    assert node_folders.folder_problems(places) == []
     (data / "wal").mkdir()
-    (problem,) = node_check.folder_problems(places)
+    (problem,) = node_folders.folder_problems(places)
     assert problem == (
         f"{data} does not belong to {SERVICE} and holds 'wal': set tool_data_dir to a folder of its own, or give it to "
         "that user with chown -R."
     )
     shutil.chown(data, SERVICE)
-    assert node_check.folder_problems(places) == []
+    assert node_folders.folder_problems(places) == []
 
 
 def test_a_link_to_a_folder_of_the_system_is_no_folder_for_a_service(
@@ -356,7 +364,7 @@ def test_a_link_to_a_folder_of_the_system_is_no_folder_for_a_service(
 ) -> None:
     (tmp_path / "tool").mkdir()
     (tmp_path / "tool/data").symlink_to("/etc")
-    (problem,) = node_check.folder_problems(places)
+    (problem,) = node_folders.folder_problems(places)
     assert f"{tmp_path}/tool/data does not belong to {SERVICE} and holds " in problem
 
 
@@ -372,6 +380,7 @@ def test_the_module_tells_all_problems_of_what_runs_here_at_once(tmp_path: Path,
         }
         done = subprocess.run(
             [sys.executable, node_check.__file__],
+            env=os.environ | {"PYTHONPATH": str(COLLECTIONS)},
             input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
             capture_output=True,
             text=True,
@@ -402,10 +411,10 @@ class Service:
         }
 
     def strangers(self) -> list[str]:
-        return node_check.strangers(self.entry, self.units)
+        return node_services.strangers(self.entry, self.units)
 
     def ours(self) -> bool:
-        return node_check.is_ours(self.entry, self.manifests, self.records)
+        return node_services.is_ours(self.entry, self.manifests, self.records)
 
 
 @pytest.fixture
@@ -485,7 +494,7 @@ def test_a_service_that_this_project_installed_or_began_to_is_its_own(
     put(tmp_path / trace / "x" if trace.endswith("/") else tmp_path / trace)
     assert service.ours()
     # What was removed but for its user needs no removing.
-    assert node_check.is_installed(service.entry, service.manifests) != trace.startswith("records")
+    assert node_services.is_installed(service.entry, service.manifests) != trace.startswith("records")
 
 
 def test_a_release_that_somebody_else_unpacked_is_none_of_ours(service: Service, tmp_path: Path) -> None:
@@ -495,7 +504,7 @@ def test_a_release_that_somebody_else_unpacked_is_none_of_ours(service: Service,
 
 def test_somebody_elses_service_is_a_problem_that_says_what_to_do(service: Service, tmp_path: Path) -> None:
     put(tmp_path / "etc/x/x.yml")
-    (problem,) = node_check.ownership_problems([service.entry])
+    (problem,) = node_services.ownership_problems([service.entry])
     for words in ("Somebody else's emr-no-such-user", "etc/x/x.yml", "disable --now x.service", "neither overwritten"):
         assert words in problem
 
@@ -511,9 +520,9 @@ def folders(name: str, root: Path, data: Path, configuration: str = "") -> dict[
 
 def test_each_service_has_its_folders_for_itself(tmp_path: Path) -> None:
     a = folders("a", tmp_path / "a", tmp_path / "a/data")
-    assert node_check.overlap_problems([a, folders("b", tmp_path / "b", tmp_path / "data/b")]) == []
+    assert node_folders.overlap_problems([a, folders("b", tmp_path / "b", tmp_path / "data/b")]) == []
     # A name that begins with another one is no folder in it.
-    assert node_check.overlap_problems([a, folders("b", tmp_path / "a2", tmp_path / "a-data")]) == []
+    assert node_folders.overlap_problems([a, folders("b", tmp_path / "a2", tmp_path / "a-data")]) == []
 
 
 @pytest.mark.parametrize(
@@ -531,20 +540,20 @@ def test_a_folder_that_two_services_share_is_named(tmp_path: Path, root: str, da
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
     a, b = folders("a", tmp_path / "a", tmp_path / "a/data"), folders("b", Path(f"{tmp_path}/{root}"), tmp_path / data)
-    problems = node_check.overlap_problems([a, b])
+    problems = node_folders.overlap_problems([a, b])
     assert any(named.format(tmp_path).replace("/)", ")") in problem for problem in problems), problems
 
 
 def test_a_folder_in_the_configuration_of_another_service_is_named(tmp_path: Path) -> None:
     a, b = (folders(name, tmp_path / name, tmp_path / f"{name}-data", f"{tmp_path}/etc/{name}") for name in "ab")
     b["folders"]["b_data_dir"] = f"{tmp_path}/etc/a/data"
-    (problem,) = node_check.overlap_problems([a, b])
+    (problem,) = node_folders.overlap_problems([a, b])
     assert f"the configuration of a ({tmp_path}/etc/a) and b_data_dir" in problem
 
 
 @pytest.mark.parametrize("data", ["a/releases", "a/releases/data"])
 def test_data_among_the_releases_is_named(tmp_path: Path, data: str) -> None:
-    (problem,) = node_check.overlap_problems([folders("a", tmp_path / "a", tmp_path / data)])
+    (problem,) = node_folders.overlap_problems([folders("a", tmp_path / "a", tmp_path / data)])
     assert f"a_data_dir ({tmp_path / data}) is or lies in the folder of releases" in problem
 
 
@@ -567,7 +576,7 @@ def kept(tmp_path: Path) -> Kept:
             {**defaults, "variable": "tool_password", "path": str(folder / "tool_password"), "known": password},
         ]
         options = {"secrets_dir": "/home/me/secrets", "self_provisioned": str(tmp_path / "self")}
-        return node_check.secret_problems({**options, "secrets": secrets, "secrets_replaced": list(replaced)})
+        return node_secrets.secret_problems({**options, "secrets": secrets, "secrets_replaced": list(replaced)})
 
     for folder in ("credentials", "self"):
         (tmp_path / folder).mkdir()

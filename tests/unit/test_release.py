@@ -23,10 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.emr.monitoring.plugins.module_utils import (
+    release,
+    release_download,
+    release_install,
+)
+from ansible_collections.emr.monitoring.plugins.modules import release as module
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.emr.monitoring.plugins.modules import release as module
 
 PROJECT = Path(__file__).parents[2]
 Member = tuple[str, bytes, str | bytes]
@@ -71,7 +75,7 @@ class Node:
         return {**defaults, "name": "tool", "version": "1.0", **source, **options}
 
     def install(self, data: bytes, **options: Any) -> list[str] | None:
-        return module.install(module.parse(self.options(data, **options)))
+        return release_install.install(release.parse(self.options(data, **options)))
 
     def tree(self) -> dict[str, str]:
         """Everything below the root but the lock: path → content, link target or "/" for a directory."""
@@ -85,7 +89,7 @@ class Node:
         return found
 
     def refuses(self, members: list[Member], match: str) -> None:
-        with pytest.raises(module.ReleaseError, match=match):
+        with pytest.raises(release.ReleaseError, match=match):
             self.install(pack(members))
         assert self.tree() == {}
 
@@ -99,18 +103,18 @@ def node(tmp_path: Path) -> Node:
 
 
 def test_the_version_in_use_is_told(node: Node) -> None:
-    release = module.parse(node.options(pack(PROGRAM)))
-    assert module.in_use(release) == ""
-    module.install(release)
+    wanted = release.parse(node.options(pack(PROGRAM)))
+    assert release_install.in_use(wanted) == ""
+    release_install.install(wanted)
     (node.root / "current").symlink_to("1.0")
-    assert module.in_use(release) == "1.0"
+    assert release_install.in_use(wanted) == "1.0"
 
 
 def test_unpacking_the_same_version_anew_is_told_from_the_first_time(node: Node) -> None:
     node.install(pack(PROGRAM))
-    first = module.installed_at(module.parse(node.options(b"")))
+    first = release_install.installed_at(release.parse(node.options(b"")))
     node.install(pack([*PROGRAM, ("tool/more", tarfile.REGTYPE, b"")]))
-    assert first < module.installed_at(module.parse(node.options(b""))) <= time.time()
+    assert first < release_install.installed_at(release.parse(node.options(b""))) <= time.time()
 
 
 @pytest.mark.parametrize("top", ["top", "./top", "grafana-v12.1.0", "./a b"])
@@ -182,7 +186,7 @@ def test_another_archive_of_the_same_version_is_swapped_in(node: Node, change: s
 
 def test_a_directory_of_someone_else_is_not_replaced(node: Node) -> None:
     (node.root / "1.0").mkdir(parents=True)
-    with pytest.raises(module.ReleaseError, match="was not installed by this module"):
+    with pytest.raises(release.ReleaseError, match="was not installed by this module"):
         node.install(pack(PROGRAM))
     assert node.tree() == {"1.0": "/"}
 
@@ -229,11 +233,11 @@ def test_all_that_was_installed_is_removed_with_its_folder(node: Node) -> None:
     for version in ("1.0", "1.1"):
         node.install(pack(PROGRAM), version=version)
     interrupted(node)
-    gone, left = module.remove("tool", str(node.root), dry=False)
+    gone, left = release_install.remove("tool", str(node.root), dry=False)
     assert {"1.0", "1.1"} < set(gone)
     assert left == []
     assert not node.root.exists()
-    assert module.remove("tool", str(node.root), dry=False) == ([], [])
+    assert release_install.remove("tool", str(node.root), dry=False) == ([], [])
 
 
 @pytest.mark.parametrize("mine", FOREIGN)
@@ -241,7 +245,9 @@ def test_what_a_user_put_there_stays_whatever_its_name(node: Node, mine: str) ->
     node.install(pack(PROGRAM))
     interrupted(node)
     lay(node.root / mine)
-    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/{mine.split('/', maxsplit=1)[0]}"]
+    assert release_install.remove("tool", str(node.root), dry=False)[1] == [
+        f"{node.root}/{mine.split('/', maxsplit=1)[0]}"
+    ]
     assert [path for path in node.root.rglob("*") if path.is_file()] == [node.root / mine]
 
 
@@ -260,8 +266,8 @@ def test_what_another_program_installed_there_stays(node: Node) -> None:
     node.install(pack(PROGRAM), name="other", version="9.0")
     for version in ("1.0", "1.1", "1.2"):
         node.install(pack(PROGRAM), version=version, keep=1)
-    assert module.versions(str(node.root), "other").keys() == {"9.0"}
-    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/9.0"]
+    assert release_install.versions(str(node.root), "other").keys() == {"9.0"}
+    assert release_install.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/9.0"]
     assert (node.root / "9.0/bin/tool").exists()
 
 
@@ -269,7 +275,7 @@ def test_a_link_to_a_release_elsewhere_stays_and_so_does_the_release(node: Node)
     node.install(pack(PROGRAM))
     (node.root / "1.0").rename(node.folder / "elsewhere")
     (node.root / "1.0").symlink_to(node.folder / "elsewhere")
-    assert module.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/1.0"]
+    assert release_install.remove("tool", str(node.root), dry=False)[1] == [f"{node.root}/1.0"]
     assert (node.folder / "elsewhere/bin/tool").exists()
 
 
@@ -390,7 +396,7 @@ def header(size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
 def test_sizes_that_cannot_be(node: Node, size: int, kind: bytes) -> None:
     # The header twice: a size that leads backwards must not lead to it for ever.
     data = gzip.compress(header(size, kind) * 2 + bytes(1024))
-    with pytest.raises(module.ReleaseError, match="cannot be read"):
+    with pytest.raises(release.ReleaseError, match="cannot be read"):
         node.install(data)
     assert node.tree() == {}
 
@@ -402,7 +408,7 @@ def test_sparse_files(node: Node) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(info, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
-    with pytest.raises(module.ReleaseError, match="of another kind that no release needs"):
+    with pytest.raises(release.ReleaseError, match="of another kind that no release needs"):
         node.install(buffer.getvalue())
     assert node.tree() == {}
 
@@ -413,14 +419,14 @@ def test_a_file_beside_the_top_folder(node: Node) -> None:
 
 @pytest.mark.parametrize("cut", [30, 200, 100_000, -3])
 def test_a_truncated_archive(node: Node, cut: int) -> None:
-    with pytest.raises(module.ReleaseError, match=r"cannot be read: .*Point url at"):
+    with pytest.raises(release.ReleaseError, match=r"cannot be read: .*Point url at"):
         node.install(pack([*PROGRAM, ("top/big", tarfile.REGTYPE, os.urandom(200_000))])[:cut])
     assert node.tree() == {}
 
 
 @pytest.mark.parametrize("cut", [100, 512, 800, 1024, 1536])
 def test_a_truncated_tar_inside_a_sound_gzip(node: Node, cut: int) -> None:
-    with pytest.raises(module.ReleaseError, match="cannot be read"):
+    with pytest.raises(release.ReleaseError, match="cannot be read"):
         node.install(gzip.compress(gzip.decompress(pack(PROGRAM))[:cut]))
     assert node.tree() == {}
 
@@ -428,33 +434,33 @@ def test_a_truncated_tar_inside_a_sound_gzip(node: Node, cut: int) -> None:
 def test_a_damaged_header_is_not_taken_for_the_end(node: Node) -> None:
     tar = bytearray(gzip.decompress(pack(PROGRAM)))
     tar[1024 + 150] ^= 1
-    with pytest.raises(module.ReleaseError, match="cannot be read"):
+    with pytest.raises(release.ReleaseError, match="cannot be read"):
         node.install(gzip.compress(bytes(tar)))
 
 
 def test_something_that_is_no_archive(node: Node) -> None:
-    with pytest.raises(module.ReleaseError, match="cannot be read"):
+    with pytest.raises(release.ReleaseError, match="cannot be read"):
         node.install(b"<html>404</html>")
 
 
 def test_an_archive_that_changes_after_it_was_verified(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = module.parse(node.options(pack(PROGRAM)))
+    wanted = release.parse(node.options(pack(PROGRAM)))
     other = pack([*PROGRAM, ("top/evil", tarfile.REGTYPE, b"")])
 
     def verified_then_changed(path: str) -> str:
         Path(path).write_bytes(other)
-        return release.sha256
+        return wanted.sha256
 
-    monkeypatch.setattr(module, "digest", verified_then_changed)
-    with pytest.raises(module.ReleaseError, match=f"expected sha256 {release.sha256}, got {sha256(other)}"):
-        module.install(release)
+    monkeypatch.setattr(release_install, "digest", verified_then_changed)
+    with pytest.raises(release.ReleaseError, match=f"expected sha256 {wanted.sha256}, got {sha256(other)}"):
+        release_install.install(wanted)
     assert node.tree() == {}
 
 
 def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "unpack", lambda *_: pytest.fail("unpacked an unverified archive"))
+    monkeypatch.setattr(release_install, "unpack", lambda *_: pytest.fail("unpacked an unverified archive"))
     data = pack(PROGRAM)
-    with pytest.raises(module.ReleaseError, match=f"expected sha256 {'0' * 64}, got {sha256(data)}"):
+    with pytest.raises(release.ReleaseError, match=f"expected sha256 {'0' * 64}, got {sha256(data)}"):
         node.install(data, sha256="0" * 64)
     assert node.tree() == {}
 
@@ -475,8 +481,8 @@ def test_a_wrong_checksum_is_found_before_unpacking(node: Node, monkeypatch: pyt
     ],
 )
 def test_wrong_options_are_named(node: Node, option: str, value: Any) -> None:
-    with pytest.raises(module.ReleaseError, match=f"^{option} is .*{str(value).replace('[', '.')}"):
-        module.parse(node.options(b"", **{option: value}))
+    with pytest.raises(release.ReleaseError, match=f"^{option} is .*{str(value).replace('[', '.')}"):
+        release.parse(node.options(b"", **{option: value}))
 
 
 @pytest.mark.parametrize(
@@ -493,8 +499,8 @@ def test_wrong_options_are_named(node: Node, option: str, value: Any) -> None:
     ],
 )
 def test_a_url_that_is_none_is_not_shown(node: Node, url: str) -> None:
-    with pytest.raises(module.ReleaseError, match=r"^url is no URL, and not shown.* as %40") as caught:
-        module.parse(node.options(b"", url=url))
+    with pytest.raises(release.ReleaseError, match=r"^url is no URL, and not shown.* as %40") as caught:
+        release.parse(node.options(b"", url=url))
     assert "ter2" not in str(caught.value)
 
 
@@ -519,7 +525,7 @@ def test_no_archive_writes_or_points_outside(members: list[tuple[str, bytes, str
         (node.folder / "evil").write_text("untouched")
         try:
             node.install(data)
-        except module.ReleaseError:
+        except release.ReleaseError:
             assert node.tree() == {}
         assert {path.name for path in node.folder.iterdir()} <= {"evil", "opt", f"{sha256(data)[:8]}.tar.gz"}
         assert (node.folder / "evil").read_text() == "untouched"
@@ -557,7 +563,7 @@ def test_a_damaged_archive_is_refused_or_stays_inside(damage: list[tuple[int, in
         data = gzip.compress(bytes(tar), 1)
         try:
             node.install(data)
-        except module.ReleaseError:
+        except release.ReleaseError:
             assert node.tree() == {}
         assert {path.name for path in node.folder.iterdir()} <= {"opt", f"{sha256(data)[:8]}.tar.gz"}
         assert {path.name for path in node.root.iterdir()} <= {".lock", "1.0"}
@@ -567,8 +573,9 @@ def test_a_damaged_archive_is_refused_or_stays_inside(damage: list[tuple[int, in
 
 
 def in_process(node: Node, data: bytes, **options: Any) -> subprocess.Popen[str]:
-    code = "import sys, json; sys.path.insert(0, 'collections'); from ansible_collections.emr.monitoring.plugins.modules import release as m; "
-    code += "print(m.install(m.parse(json.load(sys.stdin))))"
+    code = "import sys, json; sys.path.insert(0, 'collections'); "
+    code += "from ansible_collections.emr.monitoring.plugins.module_utils import release, release_install; "
+    code += "print(release_install.install(release.parse(json.load(sys.stdin))))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
     )
@@ -604,7 +611,7 @@ def test_a_crash_while_swapping_leaves_the_old_or_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(os if moment == "rename" else module, moment, crash)
+        patch.setattr(os if moment == "rename" else release_install, moment, crash)
         with pytest.raises(KeyboardInterrupt):
             node.install(new)
     assert "1.0/new" not in node.tree()
@@ -623,7 +630,7 @@ def test_a_rename_that_fails_brings_the_old_version_back(node: Node, monkeypatch
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", second_fails)
-    with pytest.raises(module.ReleaseError, match="I/O error"):
+    with pytest.raises(release.ReleaseError, match="I/O error"):
         node.install(pack([*PROGRAM, ("top/new", tarfile.REGTYPE, b"")]))
     assert {name: what for name, what in node.tree().items() if not name.startswith(".")} == before
 
@@ -649,7 +656,7 @@ def test_a_full_disk_while_unpacking(node: Node, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(os, call, full)
     data = pack([*PROGRAM, ("top/big", tarfile.REGTYPE, bytes(7 << 20))])
-    with pytest.raises(module.ReleaseError, match=f"The disk of {node.root} is full: about 7 MB are needed"):
+    with pytest.raises(release.ReleaseError, match=f"The disk of {node.root} is full: about 7 MB are needed"):
         node.install(data, version="2.0")
     monkeypatch.undo()
     assert node.tree() == before
@@ -664,7 +671,7 @@ def test_a_really_full_disk(node: Node) -> None:
     try:
         node.install(pack(PROGRAM))
         before = node.tree()
-        with pytest.raises(module.ReleaseError, match=r"is full: about 3 MB are needed, 0 MB are free"):
+        with pytest.raises(release.ReleaseError, match=r"is full: about 3 MB are needed, 0 MB are free"):
             node.install(pack([("top/big", tarfile.REGTYPE, bytes(3 << 20))]), version="2.0")
         assert node.tree() == before
     finally:
@@ -796,8 +803,8 @@ def challenge(handler: BaseHTTPRequestHandler, data: bytes) -> None:
         send(handler, 401, b"", WWW_Authenticate='Basic realm="mirror"')
 
 
-def wanted(url: str, digest: str, timeout: int) -> module.Release:
-    return module.Release(
+def wanted(url: str, digest: str, timeout: int) -> release.Release:
+    return release.Release(
         name="tool", version="1", url=url, sha256=digest, root="/", current="/current", exclude=[], timeout=timeout
     )
 
@@ -811,7 +818,7 @@ def get(node: Node, server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable
     def run(*answers: Answer, url: str = server.url, digest: str = "", timeout: int = 5) -> list[float]:
         server.answers = list(answers)
         pauses: list[float] = []
-        module.download(
+        release_download.download(
             wanted(url, digest or sha256(server.data), timeout), str(node.root / "part"), "Do this.", pauses.append
         )
         assert (node.root / "part").read_bytes() == server.data
@@ -871,7 +878,7 @@ def test_a_hanging_server_runs_into_the_timeout(get: Get, server: Server) -> Non
 
 @pytest.mark.parametrize(("answer", "requests"), [(status(404), 1), (status(403), 1), (status(502), 5)])
 def test_the_final_error_tells_url_reason_and_remedy(get: Get, server: Server, answer: Answer, requests: int) -> None:
-    with pytest.raises(module.ReleaseError, match=r"Downloading http://\S+/tool.tar.gz failed: .*40|50. .*Do this"):
+    with pytest.raises(release.ReleaseError, match=r"Downloading http://\S+/tool.tar.gz failed: .*40|50. .*Do this"):
         get(answer)
     assert len(server.ranges) == requests
 
@@ -889,9 +896,9 @@ def test_a_redirect_from_http_to_https_is_followed(get: Get, server: Server, tls
 @pytest.mark.parametrize("to", ["http://mirror.example/x?Signature=hunter2", "file:///etc/passwd", "ftp://mirror/x"])
 def test_a_redirect_from_https_to_anything_else_is_refused(get: Get, tls_server: Server, to: str) -> None:
     tls_server.answers = [redirect(to)]
-    with pytest.raises(module.ReleaseError, match=r"redirects to (http|file|ftp)://.*, which is not https. Do this"):
+    with pytest.raises(release.ReleaseError, match=r"redirects to (http|file|ftp)://.*, which is not https. Do this"):
         get(url=tls_server.url)
-    with pytest.raises(module.ReleaseError) as caught:
+    with pytest.raises(release.ReleaseError) as caught:
         get(url=tls_server.url)
     assert "hunter2" not in str(caught.value)
     assert len(tls_server.ranges) == 2
@@ -899,12 +906,12 @@ def test_a_redirect_from_https_to_anything_else_is_refused(get: Get, tls_server:
 
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "http://[x"])
 def test_a_redirect_of_a_mirror_to_what_is_no_web_server_is_refused(get: Get, to: str) -> None:
-    with pytest.raises(module.ReleaseError, match=r"the server redirects to .*Do this"):
+    with pytest.raises(release.ReleaseError, match=r"the server redirects to .*Do this"):
         get(redirect(to))
 
 
 def test_redirects_end(get: Get, server: Server) -> None:
-    with pytest.raises(module.ReleaseError, match="more than 10 redirects"):
+    with pytest.raises(release.ReleaseError, match="more than 10 redirects"):
         get(redirect("/again"))
     assert len(server.ranges) == 2 * 10
 
@@ -913,7 +920,7 @@ def test_the_login_goes_to_its_own_host_alone(get: Get, server: Server) -> None:
     with Server().running() as other:
         other.data, other.answers = server.data, [challenge]
         own = server.url.replace("://", "://user:hunter2@")
-        with pytest.raises(module.ReleaseError, match="the server says 401"):
+        with pytest.raises(release.ReleaseError, match="the server says 401"):
             get(redirect(other.url), url=own)
         assert set(other.logins) == {None}
         assert get(redirect(server.url), challenge, url=own) == []
@@ -924,32 +931,32 @@ def test_the_error_of_a_proxy_does_not_show_its_login(
     get: Get, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url.replace("://", "://user:hunter2@"))
-    with pytest.raises(module.ReleaseError, match="the server says 407") as caught:
+    with pytest.raises(release.ReleaseError, match="the server says 407") as caught:
         get(status(407), url="http://user:hunter2@mirror.example/x.tar.gz?Signature=hunter2")
     assert "hunter2" not in str(caught.value)
 
 
 def test_an_error_is_not_in_the_servers_own_words(get: Get) -> None:
-    with pytest.raises(module.ReleaseError, match=r"failed: the server says 404 Not Found\. Do this"):
+    with pytest.raises(release.ReleaseError, match=r"failed: the server says 404 Not Found\. Do this"):
         get(talkative)
 
 
 def test_an_unreachable_host_is_given_up_soon(node: Node, server: Server) -> None:
     server.http.server_close()
     pauses: list[float] = []
-    with pytest.raises(module.ReleaseError, match=r"failed: .*refused.*Do this"):
-        module.download(wanted(server.url, "0" * 64, 1), str(node.root), "Do this.", pauses.append)
+    with pytest.raises(release.ReleaseError, match=r"failed: .*refused.*Do this"):
+        release_download.download(wanted(server.url, "0" * 64, 1), str(node.root), "Do this.", pauses.append)
     assert pauses == [1]
 
 
 def test_the_part_stays_when_the_network_fails(get: Get, node: Node) -> None:
-    with pytest.raises(module.ReleaseError, match="broke after 50000 of 100000 bytes"):
+    with pytest.raises(release.ReleaseError, match="broke after 50000 of 100000 bytes"):
         get(dropped)
     assert (node.root / "part").stat().st_size == 50_000
 
 
 def test_the_part_goes_when_the_checksum_is_wrong(get: Get, node: Node) -> None:
-    with pytest.raises(module.ReleaseError, match="checksum"):
+    with pytest.raises(release.ReleaseError, match="checksum"):
         get(whole, digest="0" * 64)
     assert not (node.root / "part").exists()
 
@@ -958,14 +965,14 @@ def test_the_part_goes_when_the_disk_is_full(get: Get, node: Node, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "_write", full)
-    with pytest.raises(module.ReleaseError, match="is full"):
+    monkeypatch.setattr(release_download, "write_all", full)
+    with pytest.raises(release.ReleaseError, match="is full"):
         get(whole)
     assert not (node.root / "part").exists()
 
 
 def test_credentials_and_signatures_are_not_shown() -> None:
-    assert module.shown("https://user:pass@host:8/a.tar.gz?X-Amz-Signature=s#f") == "https://host:8/a.tar.gz"
+    assert release.shown("https://user:pass@host:8/a.tar.gz?X-Amz-Signature=s#f") == "https://host:8/a.tar.gz"
 
 
 def test_a_download_is_installed_and_its_part_removed(node: Node, server: Server) -> None:
@@ -979,7 +986,7 @@ def test_a_download_is_installed_and_its_part_removed(node: Node, server: Server
 # The whole, as Ansible runs it
 
 
-def output(node: Node, *flags: str, actions: str = "plugins/action", **options: Any) -> str:
+def output(node: Node, *flags: str, **options: Any) -> str:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(node.folder / "home"),
@@ -1060,8 +1067,3 @@ def test_ansible_shows_no_login_however_talkative_it_is(node: Node, server: Serv
         said = output(node, "-vvvv", **options)
         assert f"Downloading http://{server.host}/tool.tar.gz failed" in said
         assert "hunter2" not in said
-
-
-def test_ansible_without_the_action_plugin_does_not_pretend(node: Node) -> None:
-    options = node.options(pack(PROGRAM), fetch="controller")
-    assert "action plugin of the same name" in ansible(node, actions="none", **options)["msg"]

@@ -13,8 +13,11 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import FASTEST_BURN, GENERATED_RULE_FILES, impossible_thresholds
+from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
+    FASTEST_BURN,
+    GENERATED_RULE_FILES,
+    impossible_thresholds,
+)
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles/prometheus"

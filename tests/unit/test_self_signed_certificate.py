@@ -13,13 +13,13 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_problems, certificate_server_name
+from ansible_collections.emr.monitoring.plugins.lookup import self_signed_certificate
+from ansible_collections.emr.monitoring.plugins.lookup.self_signed_certificate import kept, subject_names
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_problems, certificate_server_name
-from ansible_collections.emr.monitoring.plugins.lookup import self_signed_certificate
-from ansible_collections.emr.monitoring.plugins.lookup.self_signed_certificate import kept, subject_names
 from tests.certificates import sign
 
 PLUGINS = Path(self_signed_certificate.__file__).parent

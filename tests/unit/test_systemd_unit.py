@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.emr.monitoring.plugins.module_utils import grafana_login, http_client, unit, unit_state
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
+from ansible_collections.emr.monitoring.plugins.modules import systemd_unit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ansible_collections.emr.monitoring.plugins.modules import systemd_unit
-from ansible_collections.emr.monitoring.plugins.modules.systemd_unit import Answer, Service, UnitError
 from tests.unit.documentation import documents_its_arguments
 
 METRIC = "x_config_last_reload_success_timestamp_seconds"
@@ -124,13 +126,13 @@ def node() -> Node:
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(systemd_unit, "INTERVAL", 0.001)
-    monkeypatch.setattr(systemd_unit, "MIN_AGE", 0.0)
+    monkeypatch.setattr(unit, "INTERVAL", 0.001)
+    monkeypatch.setattr(unit, "MIN_AGE", 0.0)
 
 
 @pytest.fixture(autouse=True)
 def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(systemd_unit, "NOTES", tmp_path / "notes")
+    monkeypatch.setattr(unit_state, "NOTES", tmp_path / "notes")
     return tmp_path / "notes"
 
 
@@ -418,7 +420,7 @@ def test_an_old_process_is_not_taken_for_the_restarted_one(node: Node) -> None:
 
 
 def test_a_process_that_just_started_has_to_live_for_a_moment(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(systemd_unit, "MIN_AGE", 0.1)
+    monkeypatch.setattr(unit, "MIN_AGE", 0.1)
     node.service(restart_after=time.time(), timeout=5).converge()
     assert time.time() - node.started >= 0.1
 
@@ -490,7 +492,7 @@ def test_the_journal_begins_with_the_action(node: Node) -> None:
     ],
 )
 def test_metrics_are_read(line: str, value: float | None) -> None:
-    assert systemd_unit.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
+    assert unit.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
 
 
 def test_questions_are_asked_when_the_service_works_and_any_answer_will_do(node: Node) -> None:
@@ -554,8 +556,8 @@ class Store:
             rows = [(name, "203.0.113.7", int(time.time() - age)) for age in ages]
             store.executemany("INSERT INTO login_attempt VALUES (?, ?, ?)", rows)
 
-    def login(self, given: str = "right password", name: str = "admin") -> systemd_unit.Login:
-        return systemd_unit.stored_login(str(self.path), name, given)
+    def login(self, given: str = "right password", name: str = "admin") -> grafana_login.Login:
+        return grafana_login.stored_login(str(self.path), name, given)
 
 
 @pytest.fixture
@@ -565,13 +567,13 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("name", ["admin", "Admin", "admin@localhost"])
 def test_the_database_tells_a_right_password_from_a_wrong_one(store: Store, name: str) -> None:
-    assert store.login(name=name) == systemd_unit.Login(name, "right")
-    assert store.login("wrong password", name) == systemd_unit.Login(name, "wrong")
+    assert store.login(name=name) == grafana_login.Login(name, "right")
+    assert store.login("wrong password", name) == grafana_login.Login(name, "wrong")
 
 
 def test_a_lock_of_the_name_is_told_from_a_wrong_password_and_the_e_mail_address_takes_its_place(store: Store) -> None:
     store.attempts("admin", 200, 150, 100, 50, 301)
-    assert store.login() == systemd_unit.Login("admin", "right", 0, ("203.0.113.7",))
+    assert store.login() == grafana_login.Login("admin", "right", 0, ("203.0.113.7",))
     store.attempts("admin", 0)
     assert store.login().name == "admin@localhost"
     assert store.login().locked_for == 0
@@ -590,12 +592,12 @@ def test_a_lock_of_both_names_says_how_long_it_lasts(store: Store) -> None:
 
 
 def test_a_database_that_says_nothing_is_no_verdict(store: Store, tmp_path: Path) -> None:
-    unknown = systemd_unit.Login("admin")
-    assert systemd_unit.stored_login(str(tmp_path / "none.db"), "admin", "x") == unknown
+    unknown = grafana_login.Login("admin")
+    assert grafana_login.stored_login(str(tmp_path / "none.db"), "admin", "x") == unknown
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "text.db").write_text("no database at all, but a text that is long enough" * 20)
-    assert systemd_unit.stored_login(str(tmp_path / "text.db"), "admin", "x") == unknown
-    assert store.login(name="nobody") == systemd_unit.Login("nobody")
+    assert grafana_login.stored_login(str(tmp_path / "text.db"), "admin", "x") == unknown
+    assert store.login(name="nobody") == grafana_login.Login("nobody")
     with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("UPDATE user SET password = 'another kind of hash'")
     assert store.login() == unknown
@@ -668,20 +670,20 @@ def url() -> Iterator[str]:
 
 def test_urls_are_fetched_with_credentials_and_without_a_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/ready") == (200, "200 to GET", "")
-    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/ready", "POST") == (200, "200 to POST", "")
+    assert http_client.fetcher("me", "p:w é", None)(f"{url}/ready") == (200, "200 to GET", "")
+    assert http_client.fetcher("me", "p:w é", None)(f"{url}/ready", "POST") == (200, "200 to POST", "")
 
 
 def test_the_body_of_an_error_is_read(url: str) -> None:
-    assert systemd_unit.fetcher(None, None, None)(f"{url}/ready") == (401, "401 to GET", "")
+    assert http_client.fetcher(None, None, None)(f"{url}/ready") == (401, "401 to GET", "")
 
 
 def test_a_redirect_is_not_followed(url: str) -> None:
-    assert systemd_unit.fetcher("me", "p:w é", None)(f"{url}/moved").status == 302
+    assert http_client.fetcher("me", "p:w é", None)(f"{url}/moved").status == 302
 
 
 def test_no_answer_says_why() -> None:
-    status, body, error = systemd_unit.fetcher(None, None, None)("http://127.0.0.1:1/")
+    status, body, error = http_client.fetcher(None, None, None)("http://127.0.0.1:1/")
     assert (status, body) == (0, "")
     assert "refused" in error
 
@@ -743,7 +745,7 @@ def answer_to(tmp_path: Path, pinned: list[Certificate], presented: list[Certifi
     file = tmp_path / "pinned.pem"
     file.write_text("A comment\n" + "".join(each.pem for each in pinned))
     with served_with(tmp_path, presented) as url:
-        return systemd_unit.fetcher("me", "p:w é", str(file))(f"{url}/ready")
+        return http_client.fetcher("me", "p:w é", str(file))(f"{url}/ready")
 
 
 @pytest.mark.parametrize(
@@ -785,7 +787,7 @@ def test_without_a_certificate_of_its_own_the_system_s_list_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served_with(tmp_path, [SELF_SIGNED]) as url:
-        fetch = systemd_unit.fetcher("me", "p:w é", None)
+        fetch = http_client.fetcher("me", "p:w é", None)
         assert "CERTIFICATE_VERIFY_FAILED" in fetch(url).error
         (tmp_path / "list.pem").write_text(SELF_SIGNED.pem)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "list.pem"))
@@ -794,7 +796,7 @@ def test_without_a_certificate_of_its_own_the_system_s_list_is_trusted(
 
 def test_the_certificate_is_read_at_each_attempt(tmp_path: Path) -> None:
     file = tmp_path / "pinned.pem"
-    fetch = systemd_unit.fetcher(None, None, str(file))
+    fetch = http_client.fetcher(None, None, str(file))
     with served_with(tmp_path, [SELF_SIGNED]) as url:
         assert fetch(url) == (0, "", f"certificate_path {file} does not exist")
         for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.emr.monitoring.plugins.action import template_tree as action
+from ansible_collections.emr.monitoring.plugins.module_utils import tree, tree_live, tree_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.emr.monitoring.plugins.action import template_tree as action
-from ansible_collections.emr.monitoring.plugins.modules import template_tree as module
 
 REPOSITORY = Path(__file__).parents[2]
 STRANGER = 12345
@@ -59,7 +58,7 @@ class Node:
         return {"name": "app", "trees": parts, "links": links, "checks": checks, "check_timeout": timeout}
 
     def apply(self, payload: Payload, check: bool = False) -> dict[str, Any]:
-        return module.apply(action_roundtrip(payload), str(self.state), check)
+        return tree_live.apply(action_roundtrip(payload), str(self.state), check)
 
     def snapshot(self, *, without_state: bool = False) -> Snapshot:
         """Everything below the root: mode, inode, mtime (a folder's is no matter), content."""
@@ -81,7 +80,7 @@ class Node:
 
 
 def action_roundtrip(payload: Payload) -> Payload:
-    return module.unpack(action.pack(payload))
+    return tree.unpack(action.pack(payload))
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def calls(node: Node) -> Iterator[tuple[list[str], Callable[[], int]]]:
 def refused(node: Node, payload: Payload, *, check: bool = False) -> str:
     """Apply a task that must fail and change nothing; returns the message."""
     before = node.snapshot(without_state=True)
-    with pytest.raises(module.TreeError) as caught:
+    with pytest.raises(tree.TreeError) as caught:
         node.apply(payload, check)
     assert node.snapshot(without_state=True) == before
     return "\n".join([str(caught.value), caught.value.detail])
@@ -518,7 +517,7 @@ def test_no_name_ever_leads_outside_dest(files: dict[str, str]) -> None:
         files = {rel: text.encode("utf-8", "replace").decode() for rel, text in files.items()}
         try:
             node.apply(node.payload(config=node.tree("d/e", files)))
-        except module.TreeError:
+        except tree.TreeError:
             assert node.snapshot(without_state=True) == {}
         else:
             live = {str(p.relative_to(node.root / "d/e")) for p in (node.root / "d/e").rglob("*") if p.is_file()}
@@ -623,7 +622,7 @@ def test_whatever_is_planted_in_dest_nothing_outside_changes(
             plant(node.root / path, kind, victim.root)
         before = victim.snapshot()
         trees = {} if removed else {"config": node.tree(files={"a": "2", "r/b": "2", "new/c": "2"}, dir_mode="0700")}
-        with suppress(module.TreeError):
+        with suppress(tree.TreeError):
             node.apply(node.payload(**trees, links={} if removed else {"cur": "2"}))
         assert victim.snapshot() == before
         assert not node.staging()
@@ -772,7 +771,7 @@ def test_two_runs_at_once_wait_for_each_other(node: Node) -> None:
     payload = node.payload(config=node.tree(files={"a": "1"}))
     node.apply(payload)
     thread = threading.Thread(target=node.apply, args=[payload])
-    with module.lock(str(node.state), "app", check=False):
+    with tree_manifest.lock(str(node.state), "app", check=False):
         thread.start()
         thread.join(0.2)
         assert thread.is_alive()
@@ -782,10 +781,10 @@ def test_two_runs_at_once_wait_for_each_other(node: Node) -> None:
 
 def test_a_run_that_waited_for_a_removal_holds_a_lock_that_others_see(node: Node) -> None:
     thread = threading.Thread(target=node.apply, args=[node.payload(config=node.tree(files={"a": "1"}))])
-    with module.lock(str(node.state), "app", check=False):
+    with tree_manifest.lock(str(node.state), "app", check=False):
         thread.start()
         thread.join(0.2)
-        module.forget(str(node.state), "app")
+        tree_manifest.forget(str(node.state), "app")
     thread.join(10)
     assert sorted(os.listdir(node.state)) == ["app.json", "app.lock"]
 
@@ -832,7 +831,7 @@ def test_a_failure_half_way_says_so_and_the_next_run_does_the_rest(node: Node, m
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", full)
-        with pytest.raises(module.TreeError, match=r"cannot replace .*/b: Input/output error; stopped half way"):
+        with pytest.raises(tree.TreeError, match=r"cannot replace .*/b: Input/output error; stopped half way"):
             node.apply(payload)
     assert node.apply(payload)["trees"]["config"]["changed"] == ["a", "b"]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import HIDDEN, yaml_file
 
 PROJECT = Path(__file__).resolve().parents[2]

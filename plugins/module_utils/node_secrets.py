@@ -1,0 +1,88 @@
+"""Whether the node has secrets that the controller does not know."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def secret_on_node(secret: dict[str, Any], self_provisioned: str) -> tuple[str, bytes]:
+    """Return the file on the node that holds a secret, and its content; both are empty where there is none.
+
+    `secret` is an element of the module's option, `self_provisioned` the folder of a node that provisioned itself.
+    """
+    for path in (secret["path"], os.path.join(self_provisioned, secret["variable"])):
+        with suppress(OSError):
+            content = Path(path).read_bytes()
+            if content.strip():
+                return path, content
+    return "", b""
+
+
+TAKE_OVER = (
+    "To go on with those of the node, run site.yml once with -e monitoring_secrets_from_node=true (without --check)"
+)
+
+
+def secret_problems(params: dict[str, Any]) -> list[str]:
+    """Return what would take the place of a secret that the node has. `params` are the module's options."""
+    wanted = [secret for secret in params["secrets"] if secret["needed"]]
+    names = [secret["variable"] for secret in params["secrets"]]
+    problems = [
+        f"monitoring_secrets_replace names {name!r}: the secrets are {', '.join(names)}."
+        for name in params["secrets_replaced"]
+        if name not in names
+    ]
+    held: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    for secret in wanted:
+        name = secret["variable"]
+        if name in params["secrets_replaced"]:
+            continue
+        path, content = secret_on_node(secret, params["self_provisioned"])
+        if not secret["known"] and path:
+            held[name] = path
+        elif not secret["known"] and secret.get("used_by") and os.path.exists(secret["used_by"]):
+            lost[name] = secret["used_by"]
+        elif secret["known"] and secret.get("sha256") and path and not _is_digest_of(secret["sha256"], content):
+            problems.append(_other_key(name, path, params["secrets_dir"]))
+    if held:
+        problems.append(
+            f"{params['secrets_dir']} holds no {', '.join(held)}, and the node has what is missing there, such as "
+            f"{next(iter(held.values()))}: it was provisioned by another controller or with another folder, and new "
+            f"ones would lock out everybody who uses those. {TAKE_OVER}. {_on_purpose(held)}"
+        )
+    if lost:
+        problems.append(
+            f"{params['secrets_dir']} holds no {', '.join(lost)}, and {', '.join(dict.fromkeys(lost.values()))} on the "
+            "node was made with it, of which the node has no copy: copy the file from the controller that provisioned "
+            f"the node. {_on_purpose(lost)}"
+        )
+    return problems
+
+
+def _is_digest_of(digest: str, content: bytes) -> bool:
+    # A file that somebody wrote by hand ends with a line break.
+    return digest in {hashlib.sha256(text).hexdigest() for text in (content, content.rstrip())}
+
+
+def _other_key(name: str, path: str, folder: str) -> str:
+    return (
+        f"{name}, which the inventory sets or {folder} holds, is not the key of the node in {path}, which encrypts "
+        f"what users stored in Grafana. {TAKE_OVER}; where the inventory sets {name}, set it to the node's instead. "
+        f"{_on_purpose([name])}"
+    )
+
+
+def _on_purpose(names: Iterable[str]) -> str:
+    loss = ""
+    if "grafana_secret_key" in names:
+        loss = (
+            " Then Grafana can no longer decrypt the passwords of the data sources that users made: they have to enter "
+            "them again."
+        )
+    return f"For others on purpose, add -e monitoring_secrets_replace={','.join(names)}.{loss}"

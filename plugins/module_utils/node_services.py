@@ -1,0 +1,61 @@
+"""Whether a service on the node is this project's or somebody else's."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# Where the other modules and roles of this project keep what they made.
+MANIFESTS = Path("/var/lib/ansible-template-tree")
+RECORDS = Path("/var/lib")
+UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+                                "/usr/lib/systemd/system", "/lib/systemd/system")))  # fmt: skip
+# How the roles make the user of a service.
+USER_HOME, USER_SHELL = "/nonexistent", "/usr/sbin/nologin"
+
+
+def is_installed(service: dict[str, Any], manifests: Path = MANIFESTS) -> bool:
+    """Tell whether this project installed a service, if only in part. `service` is an entry of the module's option."""
+    releases = Path(service["releases"])
+    patterns = ("*/.release.json", ".staging-*", ".download-*")
+    return (manifests / f"{service['name']}.json").exists() or any(
+        found for pattern in patterns for found in releases.glob(pattern)
+    )
+
+
+def is_ours(service: dict[str, Any], manifests: Path = MANIFESTS, records: Path = RECORDS) -> bool:
+    """Tell whether this project installed a service, began to, or left its user behind when it removed it."""
+    return is_installed(service, manifests) or (records / f"emr-monitoring-{service['name']}").exists()
+
+
+def strangers(service: dict[str, Any], unit_folders: Sequence[Path] = UNIT_FOLDERS) -> list[str]:
+    """Return what is in the way of a service that this project did not install, each in words that name it."""
+    files = [folder / service["unit"] for folder in unit_folders]
+    files += [Path(service["configuration"]) / name for name in service["files"]]
+    # /lib is mostly a link to /usr/lib.
+    real = dict.fromkeys(path.parent.resolve() / path.name for path in files if os.path.lexists(path))
+    found = [str(path) for path in real]
+    with suppress(KeyError):
+        user = pwd.getpwnam(service["name"])
+        if (user.pw_dir, user.pw_shell) != (USER_HOME, USER_SHELL):
+            found.append(f"the user {user.pw_name} (uid {user.pw_uid}, home {user.pw_dir}, shell {user.pw_shell})")
+    return found
+
+
+def ownership_problems(services: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each service that is there already and that somebody else put there."""
+    problems = []
+    for service in services:
+        found = [] if is_ours(service) else strangers(service)
+        if found:
+            name, unit = service["name"], service["unit"]
+            problems.append(
+                f"Somebody else's {name} is on the node: {', '.join(found)}. It is neither overwritten nor stopped. If "
+                f"nobody needs it, take it away (its package with apt or dnf; else systemctl disable --now {unit}, "
+                f"move the files elsewhere, and userdel {name}) and run again; its data may stay where it is."
+            )
+    return problems

@@ -1,0 +1,197 @@
+"""Make staged trees live, and remove what is no longer wanted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, Tree, TreeError, join, naming, parse
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_check import run_checks
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan, compare
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_files import FOLDER, holder, read_status
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import (
+    LINKS,
+    Entry,
+    Manifest,
+    forget,
+    load,
+    lock,
+    save,
+)
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import own, staged, staging_prefix, sweep
+
+Relabel = Callable[[str], Any]
+
+
+def journal(task: Task, old: Manifest, plan: Plan) -> Manifest:
+    """The manifest that stands while changes go live, for the run after one that is killed meanwhile.
+
+    It holds whatever may be made, so that it can be removed again. What changes has a digest or a target that
+    matches nothing, and its tree no live_at, so that it is taken for changed.
+    """
+    files = dict(old.files)
+    folders = set(old.folders)
+    for tree in task.trees:
+        for rel in set(plan.changed[tree.name]) & set(tree.files):
+            files[join(tree.dest, rel)] = Entry(tree.name, tree.dest, rel, "", tree.files[rel].secret, tree.shared)
+        folders.update((tree.dest, rel) for rel in tree.folders() if read_status(tree.dest, rel) is None)
+    live_at = {name: at for name, at in old.live_at.items() if name not in plan.touched}
+    return Manifest(files, folders, {**old.links, **dict.fromkeys(plan.links, "")}, live_at)
+
+
+def outcome(task: Task, old: Manifest, plan: Plan, folders: set[tuple[str, str]], now: float) -> Manifest:
+    """The manifest once everything is live, since `now`."""
+    files = {
+        join(tree.dest, rel): Entry(tree.name, tree.dest, rel, file.digest(), file.secret, tree.shared, file.shown)
+        for tree in task.trees
+        for rel, file in tree.files.items()
+    }
+    live_at = {**old.live_at, **dict.fromkeys(plan.touched, now)}
+    names = {LINKS, *(tree.name for tree in task.trees)}
+    return Manifest(files, folders, task.links, {name: at for name, at in live_at.items() if name in names})
+
+
+def put_tree(tree: Tree, stage: str, changed: Iterable[str], relabel: Relabel) -> None:
+    """Make the folders and the changed files of a staged tree live."""
+    for rel in tree.folders():
+        path = join(tree.dest, rel)
+        with naming(f"make {path}"), holder(tree.dest, rel) as (parent, name):
+            try:
+                os.mkdir(name, 0o700, dir_fd=parent)
+            except FileExistsError:
+                if tree.shared:
+                    continue
+            fd = os.open(name, FOLDER, dir_fd=parent)
+            try:
+                own(fd, tree.dir_mode, tree.uid, tree.gid)
+            finally:
+                os.close(fd)
+            relabel(path)
+    for rel in changed:
+        if rel in tree.files:
+            path = join(tree.dest, rel)
+            with naming(f"replace {path}"), holder(tree.dest, rel) as (parent, name):
+                os.rename(join(stage, rel), name, dst_dir_fd=parent)
+                relabel(path)
+
+
+def put_link(path: str, target: str, name: str) -> None:
+    """Replace the symlink `path`; at every moment it is the old or the new one."""
+    # mktemp's race does no harm: symlink() follows nothing and replaces nothing.
+    new = tempfile.mktemp(prefix=staging_prefix(path, name), dir=os.path.dirname(path))  # noqa: S306
+    os.symlink(target, new)
+    os.rename(new, path)
+
+
+def remove_stale(dest: str, rel: str, folder: bool = False) -> bool:
+    """Remove a file, a link or an empty folder; returns whether it is gone. Something else in place stays."""
+    with naming(f"remove {join(dest, rel)}"), holder(dest, rel) as (parent, name):
+        try:
+            if parent is not None:
+                (os.rmdir if folder else os.unlink)(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        except OSError as err:
+            if err.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EBUSY):
+                raise
+            return False
+    return True
+
+
+def make_live(
+    task: Task, stages: Mapping[str, str], folders: set[tuple[str, str]], plan: Plan, relabel: Relabel
+) -> set[tuple[str, str]]:
+    """Make everything live and remove what is stale; returns which of our `folders` are still there."""
+    for path in [*(tree.dest for tree in task.trees if tree.name in plan.touched), *plan.links]:
+        with naming(f"make the folders above {path}"):
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    for tree in task.trees:
+        if tree.name in plan.touched:
+            put_tree(tree, stages[tree.name], plan.changed[tree.name], relabel)
+    for entry in plan.stale:
+        remove_stale(entry.dest, entry.rel)
+    needed = {join(tree.dest, rel) for tree in task.trees for rel in tree.folders()}
+    kept = {
+        (dest, rel)
+        for dest, rel in sorted(folders, reverse=True)  # inner before outer
+        if join(dest, rel) in needed or not remove_stale(dest, rel, folder=True)
+    }
+    for path in plan.links:
+        with naming(f"replace {path}"):
+            put_link(path, task.links[path], task.name)
+    for path in filter(os.path.islink, plan.stale_links):
+        remove_stale(path, "")
+    return kept
+
+
+def report(task: Task, plan: Plan, before: Mapping[str, float], now: float) -> dict[str, Any]:
+    """The task's result: what is touched is live since `now`, the rest since `before`."""
+    dests = {tree.name: tree.dest for tree in task.trees}
+    removed: dict[str, list[str]] = {}
+    for entry in plan.stale:
+        path = entry.rel if dests.get(entry.tree) == entry.dest else join(entry.dest, entry.rel)
+        removed.setdefault(entry.tree, []).append(path)
+    live_at = {**before, **dict.fromkeys(plan.touched, now)}
+    return {
+        "changed": bool(plan.touched),
+        "trees": {
+            name: {
+                "changed": plan.changed.get(name, []),
+                "removed": removed.get(name, []),
+                "left": plan.left.get(name, []),
+                "live_at": live_at[name],
+            }
+            for name in sorted((plan.touched | set(dests)) - {LINKS})
+        },
+        "links": {"changed": plan.links, "removed": plan.stale_links, "live_at": live_at.get(LINKS, 0.0)},
+        "diff": plan.diff,
+        "warnings": [],
+    }
+
+
+def apply(payload: Mapping[str, Any], state_dir: str, check: bool = False, relabel: Relabel = bool) -> dict[str, Any]:
+    """Bring the node to what the payload says, or in check mode only say what would change.
+
+    `relabel` is called with each path that went live. Raises TreeError with a message for the user; unless it
+    says otherwise, nothing was changed on the node.
+    """
+    name = payload["name"]
+    path = f"{state_dir}/{name}.json"
+    with ExitStack() as stack:
+        try:
+            task = parse(payload, check)
+            stack.enter_context(lock(state_dir, name, check))
+            old = load(path)
+            if not check:
+                dests = {tree.dest for tree in task.trees} | {entry.dest for entry in old.files.values()}
+                sweep(dests.union(task.links, old.links), name)
+            plan = compare(task, old)
+            result = report(task, plan, old.live_at, time.time())
+            obsolete = not (task.trees or task.links)
+            if not plan.touched:
+                if obsolete and not check:
+                    forget(state_dir, name)
+                return result
+            stages = stack.enter_context(staged(task, plan.changed))
+            result["warnings"] = run_checks(task, stages, check)
+            if check:
+                return result
+            before = journal(task, old, plan)
+            save(path, before)
+        except TreeError as err:
+            raise TreeError(f"{name}: {err}; nothing was changed on the node.", err.detail) from err
+        try:
+            folders = make_live(task, stages, before.folders, plan, relabel)
+            now = time.time()
+            if obsolete:
+                forget(state_dir, name)
+            else:
+                save(path, outcome(task, old, plan, folders, now))
+        except TreeError as err:
+            raise TreeError(f"{name}: {err}; stopped half way, the next run does the rest.") from err
+        return report(task, plan, old.live_at, now)

@@ -1,0 +1,246 @@
+"""Bring a systemd unit to the state that its files describe, and see it work."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, no_answer, parsed
+from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
+    PROPERTIES,
+    State,
+    note_load,
+    noted_load,
+    parse_state,
+    plan,
+)
+
+MIN_AGE = 1.0
+CRASH_LOOP = 3
+INTERVAL = 0.15
+# Grafana answers for a data source only when that has answered, or its own 30 s are over.
+ANSWER_TIMEOUT = 35.0
+Run = Callable[..., Any]
+
+
+class UnitError(Exception):
+    """The unit cannot be brought to the wanted state; the text goes on from the unit's name."""
+
+
+def gauge(page: str, metric: str) -> float | None:
+    """Return the value of `metric` on a page of metrics in Prometheus' text format, None if absent."""
+    match = re.search(rf"^{re.escape(metric)}(?:\{{.*\}})?[ \t]+(\S+)", page, re.MULTILINE)
+    return float(match.group(1)) if match else None
+
+
+def poll(probe: Callable[[], str], timeout: float) -> str:
+    """Call `probe` until it returns an empty string or `timeout` seconds are over; return its last word."""
+    deadline = time.monotonic() + timeout
+    while True:
+        reason = probe()
+        if not reason or time.monotonic() >= deadline:
+            return reason
+        time.sleep(INTERVAL)
+
+
+class Service:
+    """A unit and the URLs at which its service speaks.
+
+    `params` are the module's options; `run` takes an argument list and returns the exit code, stdout and
+    stderr; `fetch` is what `fetcher` returns; `look` returns what the service's database says of the user.
+    """
+
+    def __init__(self, params: dict[str, Any], run: Run, fetch: Fetch, look: Callable[[], Login] | None = None) -> None:
+        self.name: str = params["name"]
+        self.restart_after: float = params["restart_after"]
+        self.reload_after: float = params["reload_after"]
+        self.reload_url: str | None = params["reload_url"]
+        self.ready_url: str | None = params["ready_url"]
+        self.loaded: dict[str, str] | None = params["loaded"]
+        self.answers: dict[str, str] = params["answers"]
+        self.timeout: float = params["timeout"]
+        self.run = run
+        self.fetch = fetch
+        self.look = look
+        self.actions: list[str] = []
+        self.since = 0.0
+        self.ready_at = 0.0
+
+    def state(self) -> State:
+        """Return the unit's state; raise UnitError if systemd does not answer."""
+        code, out, err = self.run(["systemctl", "show", self.name, "--property", PROPERTIES])
+        if code != 0:
+            raise UnitError(f"is unknown: systemctl show failed with {err.strip()}")
+        return parse_state(out, time.time(), time.monotonic())
+
+    def act(self, action: str) -> None:
+        """Do one of the actions; raise UnitError if systemd refuses."""
+        self.actions.append(action)
+        target = [] if action == "daemon-reload" else [self.name]
+        # The waiting is done here, within the timeout and with an eye on crash loops. A reload is short, and
+        # only the blocking call tells whether ExecReload= failed.
+        flags = ["--no-block"] if action in ("start", "restart") else []
+        code, out, err = self.run(["systemctl", *flags, action, *target])
+        if code != 0:
+            reason = (err or out).strip().rstrip(".")
+            raise UnitError(f"could not be changed: systemctl {action} said: {reason}")
+
+    def reload(self, state: State) -> None:
+        """Have the service load its configuration again; raise UnitError if it or systemd refuses."""
+        if not self.reload_url:
+            self.act("reload")
+            return
+        self.actions.append("reload")
+        answer = self.fetch(self.reload_url, "POST", ANSWER_TIMEOUT)
+        if answer.status != 200:
+            raise UnitError(f"did not load its configuration again: {no_answer(self.reload_url, answer)}")
+        # Only now: a run that is killed before this is made up for by the next one.
+        note_load(self.name, state.process, self.since)
+
+    def load_status(self, state: State) -> tuple[float | None, bool, str]:
+        """Return when the configuration was last loaded, if a later load was refused, and what is amiss."""
+        if not self.loaded:
+            return max(state.started, noted_load(self.name, state.process)), False, ""
+        url, metric = self.loaded["url"], self.loaded["metric"]
+        answer = self.fetch(url)
+        if answer.status != 200:
+            return None, False, no_answer(url, answer)
+        value = gauge(answer.body, metric)
+        refused = gauge(answer.body, metric.replace("_success_timestamp_seconds", "_successful")) == 0
+        return value, refused, f"{url} holds no metric {metric}" if value is None else ""
+
+    def wait(self, since: float, was_refused: bool = True) -> tuple[State, float | None, bool]:
+        """Wait until the service works, with a configuration loaded at the epoch second `since` or later.
+
+        Return the unit's state and the first two values of `load_status`. Raise UnitError after the timeout,
+        as soon as it is certain that waiting is in vain, and at a refusal, unless `was_refused` tells that
+        an earlier one may still show.
+        """
+        fewest: list[int] = []
+        seen: list[tuple[State, float | None, bool]] = []
+
+        def probe() -> str:
+            state = self.state()
+            # An explicit restart sets the counter back to 0.
+            fewest[:] = [min([*fewest, state.restarts])]
+            if state.restarts - fewest[0] >= CRASH_LOOP:
+                raise UnitError(f"dies again and again: {CRASH_LOOP} restarts while it was waited for")
+            if not state.job and state.active in ("failed", "inactive"):
+                raise UnitError("does not stay up")
+            if state.job or state.active != "active":
+                return "it is not active yet"
+            if state.now - state.started < MIN_AGE:
+                return f"its main process is not older than {MIN_AGE:g} s"
+            if self.ready_url:
+                answer = self.fetch(self.ready_url)
+                if answer.status != 200:
+                    return no_answer(self.ready_url, answer)
+            value, refused, reason = self.load_status(state)
+            if refused and not was_refused:
+                raise UnitError("refused to load its configuration and goes on with the previous one")
+            if self.loaded and value is not None and value < since:
+                reason = "refused to load its configuration" if refused else "has not loaded its configuration"
+            seen[:] = [(state, value, refused)]
+            return reason
+
+        reason = poll(probe, self.timeout)
+        if reason:
+            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
+        return seen[0]
+
+    def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
+        """Ask for `answers`, and return the module's results."""
+        # Whoever answers where the unit has no process is somebody else.
+        in_vain = "" if state.pid else "the unit is not running"
+        login = self.look() if self.look else Login("")
+        if login.state == "wrong":
+            in_vain = in_vain or "not asked, since the database holds another password"
+        answers = {}
+        for name, url in self.answers.items():
+            answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
+            answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
+            if answer.status == 401:
+                in_vain = f"not asked, since {no_answer(url, answer)}"
+        return {
+            "pid": state.pid,
+            "started_at": state.started,
+            "ready_at": self.ready_at,
+            "loaded_at": loaded_at,
+            "refused": refused,
+            "answers": answers,
+            # Once more, since somebody may try passwords all the while.
+            "login": self.report_login(self.look() if self.look else login),
+        }
+
+    @staticmethod
+    def report_login(login: Login) -> dict[str, Any]:
+        """Return what the module says of a login."""
+        return {"state": login.state, "locked_for": login.locked_for, "tried_from": list(login.tried_from)}
+
+    def preview(self) -> dict[str, Any]:
+        """Return what `converge` would, without doing anything; `actions` are set to what it would do."""
+        state = self.state()
+        self.actions = plan(state, self.restart_after)
+        if {"start", "restart"} & set(self.actions):
+            # A process loads its configuration when it starts.
+            return self.results(state, state.now)
+        loaded_at, refused, _ = self.load_status(state)
+        # Without an answer: what a process loaded, it loaded after its start.
+        if (state.started if loaded_at is None else loaded_at) < self.reload_after:
+            self.actions.append("reload")
+        return self.results(state, loaded_at, refused)
+
+    def converge(self) -> dict[str, Any]:
+        """Bring the unit to the wanted state and wait for it; return the module's results.
+
+        Raise UnitError where that does not succeed. `actions` tells what was done until then.
+        """
+        state = self.state()
+        self.since = state.started
+        if "daemon-reload" in plan(state, 0):
+            self.act("daemon-reload")
+            state = self.state()
+        if state.load == "not-found":
+            raise UnitError("has no unit file, in /etc/systemd/system or elsewhere: install it first")
+        if state.load == "masked":
+            raise UnitError(f"is masked: lift that with systemctl unmask {self.name}")
+        began = False
+        # A daemon-reload that is still due after one would not help a second time.
+        for action in (action for action in plan(state, self.restart_after) if action != "daemon-reload"):
+            if action in ("start", "restart"):
+                began, self.since = True, time.time()
+            self.act(action)
+        state, loaded_at, refused = self.wait(self.since if began else 0)
+        self.ready_at = time.time() if began else 0.0
+        if not began and loaded_at is not None and loaded_at < self.reload_after:
+            self.since = time.time()
+            self.reload(state)
+            state, loaded_at, refused = self.wait(self.since, was_refused=refused)
+        return self.results(state, loaded_at, refused)
+
+    def report(self, error: UnitError) -> str:
+        """Return the failure's message: what was tried, the unit's state and its last journal lines."""
+        try:
+            state = self.state()
+            found = f"ActiveState={state.active}, SubState={state.sub}, Result={state.result}"
+        except UnitError:
+            found = "unknown"
+        # What the service wrote last may not have arrived yet.
+        self.run(["journalctl", "--sync"])
+        since = f"@{int(self.since)}"
+        # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
+        command = ["journalctl", "-u", self.name, "-n", "20", "-r", "-o", "cat", "--no-pager", "--quiet"]
+        lines = [f"  {printable(line)}" for line in self.run([*command, "--since", since])[1].splitlines()[::-1]]
+        return "\n".join(
+            [
+                f"{self.name} {error}.",
+                f"Tried: {', '.join(self.actions) or 'nothing, no change was due'}. State: {found}.",
+                "Its last journal lines:",
+                *(lines or ["  (none, the journal has no lines of this unit for that time)"]),
+                f"For more: journalctl -u {self.name}",
+            ]
+        )

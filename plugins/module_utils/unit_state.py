@@ -1,0 +1,92 @@
+"""What systemd says of a unit, what that calls for, and what was noted of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+PROPERTIES = (
+    "LoadState,ActiveState,SubState,Result,UnitFileState,NeedDaemonReload,MainPID,NRestarts,Job,"
+    "ExecMainStartTimestampMonotonic"
+)
+# Units without an [Install] section, generated ones and aliases cannot be enabled: asking would never end.
+ENABLED = ("enabled", "static", "indirect", "generated", "alias")
+# Empty after a boot, as the processes are that it speaks of.
+NOTES = Path("/run/ansible-systemd-unit")
+
+
+class State(NamedTuple):
+    """What `systemctl show` says about a unit; `started` and `now` are seconds since the epoch.
+
+    `process` is when the main process started, in microseconds since the boot: no other process of the unit shares it.
+    """
+
+    load: str
+    active: str
+    sub: str
+    result: str
+    file: str
+    stale: bool
+    pid: int
+    process: int
+    restarts: int
+    job: bool
+    started: float
+    now: float
+
+
+def parse_state(text: str, now: float, monotonic: float) -> State:
+    """Return the state in `text`, the output of `systemctl show`.
+
+    `now` and `monotonic` are the wall clock and the monotonic clock at the time of the output, in seconds.
+    """
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    process = int(fields.get("ExecMainStartTimestampMonotonic") or 0)
+    return State(
+        load=fields.get("LoadState", ""),
+        active=fields.get("ActiveState", ""),
+        sub=fields.get("SubState", ""),
+        result=fields.get("Result", ""),
+        file=fields.get("UnitFileState", ""),
+        stale=fields.get("NeedDaemonReload") == "yes",
+        pid=int(fields.get("MainPID") or 0),
+        process=process,
+        restarts=int(fields.get("NRestarts") or 0),
+        job=fields.get("Job", "") not in ("", "0"),
+        started=now - (monotonic - process / 1e6) if process else 0.0,
+        now=now,
+    )
+
+
+def plan(state: State, restart_after: float) -> list[str]:
+    """Return the actions that `state` calls for, but for a reload; `restart_after` is in epoch seconds."""
+    actions = []
+    if state.stale or state.load == "not-found":
+        actions.append("daemon-reload")
+    if state.active == "failed":
+        actions.append("reset-failed")
+    if state.file not in ENABLED:
+        actions.append("enable")
+    if state.active not in ("active", "activating", "reloading"):
+        actions.append("start")
+    elif state.started < restart_after:
+        actions.append("restart")
+    return actions
+
+
+def note_load(unit: str, process: int, at: float) -> None:
+    """Note that the main process of `unit`, as in State, loaded its configuration at the epoch second `at`."""
+    NOTES.mkdir(mode=0o700, exist_ok=True)
+    new = NOTES / f"{unit}.new"
+    new.write_text(json.dumps({"process": process, "loaded_at": at}))
+    new.replace(NOTES / unit)
+
+
+def noted_load(unit: str, process: int) -> float:
+    """Return the epoch second that `note_load` noted last for `unit`, 0 if there is none for `process`."""
+    try:
+        note = json.loads((NOTES / unit).read_text())
+    except FileNotFoundError:
+        return 0.0
+    return float(note["loaded_at"]) if note["process"] == process else 0.0
