@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -243,9 +245,26 @@ def create(name: str, ssh_port: int, published: Sequence[int]) -> None:
     say(f"{name} answers over ssh")
 
 
+def node_name(name: str) -> str:
+    """Return a name that a node can have; it names a folder, too.
+
+    :raises ArgumentTypeError: it is none
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise argparse.ArgumentTypeError(f"{name!r} is no name of a node: write small letters, digits and '-'")
+    return name
+
+
 def destroy(name: str) -> None:
-    """Remove a node with its volume, and the archive server once no node is left."""
-    run("docker", "rm", "--force", "--volumes", name) if succeeds("docker", "inspect", name) else None
+    """Remove a node with its volume, and the archive server once no node is left.
+
+    :raises TestbedError: the container of that name is somebody else's
+    """
+    if succeeds("docker", "inspect", name):
+        networks = json.loads(run("docker", "inspect", "--format={{json .NetworkSettings.Networks}}", name))
+        if NETWORK not in networks:
+            raise TestbedError(f"The container {name} is no node of this test bed, and stays.")
+        run("docker", "rm", "--force", "--volumes", name)
     if succeeds("docker", "volume", "inspect", f"{name}-mnt"):
         run("docker", "volume", "rm", f"{name}-mnt")
     shutil.rmtree(CACHE / "secrets" / name, ignore_errors=True)
@@ -260,11 +279,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     creating = commands.add_parser("create", help="start a node and wait until it answers")
-    creating.add_argument("name")
+    creating.add_argument("name", type=node_name)
     creating.add_argument("--ssh-port", type=int, required=True)
     creating.add_argument("--publish", type=int, action="append", default=[])
     commands.add_parser("archives", help="have the release archives alone")
-    commands.add_parser("destroy", help="remove a node").add_argument("name")
+    commands.add_parser("destroy", help="remove a node").add_argument("name", type=node_name)
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     # One at a time: what one scenario starts, another could be about to remove with its own last node.

@@ -133,8 +133,12 @@ def test_no_secret_is_in_the_log(host: Host) -> None:
 
 def test_a_second_run_changes_nothing(host: Host) -> None:
     services = [unit_properties(host, unit, "MainPID") for unit in UNITS]
+    # What a user keeps there is no project of an earlier run.
+    host.check_output(f"sudo mkdir {HOME}/projects/my-changes")
     status, output = provision(host, f"--wait --strict {PROJECT}")
     assert status == 0, output
+    projects = set(host.check_output(f"sudo ls {HOME}/projects").split())
+    assert projects == {"my-changes", host.check_output(f"sudo readlink {HOME}/project").split("/")[4]}
     (recap,) = re.findall(r"^this-node .*", output, re.MULTILINE)
     assert "changed=0 " in recap
     assert "failed=0 " in recap
