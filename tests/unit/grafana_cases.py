@@ -151,7 +151,7 @@ def metrics_with_half_a_login(grafana: Grafana, _: str) -> Iterator[tuple[str, A
 def data_sources(grafana: Grafana, prometheus: str) -> Iterator[tuple[str, Answer]]:
     """What is read leniently, what is refused, and how far a refused reload has come."""
     reload = "/api/admin/provisioning/datasources/reload"
-    extra = {"isDefualt": True, "acces": "direct"}
+    extra: dict[str, Any] = {"isDefualt": True, "acces": "direct"}
     alertmanager = {"name": "am", "uid": "am", "type": "alertmanager", "access": "sideways", "url": prometheus}
     grafana.datasources(source(uid="prom", **extra), alertmanager, source("later", uid="later"))
     with grafana.running():
@@ -173,6 +173,9 @@ def data_sources(grafana: Grafana, prometheus: str) -> Iterator[tuple[str, Answe
         yield "which is there", answer(grafana, "/api/datasources/uid/moved")
         grafana.datasources(source("one", uid="one", isDefault=True), source("two", uid="two", isDefault=True))
         yield "reload with two defaults", answer(grafana, reload, {})
+        yield "sources after that", [[found["uid"] for found in grafana.call("/api/datasources")[1]]]
+        grafana.datasources(source("same", uid="later"))
+        yield "reload with the uid of another name", answer(grafana, reload, {})
 
 
 def two_defaults(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
@@ -187,8 +190,11 @@ def two_defaults(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
 def dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
     """Which files are taken, as what, and where they are shown."""
 
+    panel = {"panel-1": {"kind": "Panel", "spec": {"id": 1, "title": "A"}}}
+    layout = {"kind": "GridLayout", "spec": {"items": []}}
+
     def resource(name: str, version: str, **metadata: Any) -> dict[str, Any]:
-        spec = {"title": f"Title {name}", "elements": {}, "layout": {"kind": "GridLayout", "spec": {"items": []}}}
+        spec = {"title": f"Title {name}", "elements": panel, "layout": layout}
         if version.startswith("v1"):
             spec = board(f"Title {name}", "")
         about = {"name": name, **metadata}
@@ -198,29 +204,45 @@ def dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
     grafana.dashboard("classic.json", **board("Classic", "classic", id=7))
     grafana.dashboard("v1.json", **resource("v1", "v1beta1"))
     grafana.dashboard("v2.json", **resource("v2", "v2beta1"))
+    grafana.dashboard("v2-stable.json", **resource("v2-stable", "v2"))
+    grafana.dashboard("v99.json", **resource("v99", "v99"))
+    grafana.dashboard("nameless.json", **{**resource("nameless", "v1beta1"), "metadata": {}})
+    grafana.dashboard("kindless.json", **{**resource("kindless", "v1beta1"), "kind": "Folder"})
+    grafana.dashboard("untitled.json", **{**resource("untitled", "v1beta1"), "spec": {"panels": []}})
     grafana.dashboard("namespace.json", **resource("namespace", "v1beta1", namespace="elsewhere"))
     grafana.dashboard("default.json", **resource("default", "v1beta1", namespace="default"))
     annotations = {"grafana.app/folder": "some-folder"}
     grafana.dashboard("folder.json", **resource("folder", "v1beta1", annotations=annotations))
-    grafana.dashboard("spec.json", title="Spec", elements={}, layout={})
+    grafana.dashboard("spec.json", title="Spec", elements=panel, layout=layout)
+    grafana.dashboard("empty-spec.json", title="Empty spec", elements={}, layout={})
     grafana.dashboard("no-title.json", uid="no-title", panels=[])
     grafana.dashboard("bad-uid.json", **board("Bad uid", "white space"))
     (grafana.dashboards / "mark.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(board("Mark", "mark")).encode())
     (grafana.dashboards / "broken.json").write_text("{")
     with grafana.running():
-        until(lambda: len(grafana.titles()) >= 4, "provisioned", 30)
+        until(lambda: len(grafana.titles()) >= 9, "provisioned", 30)
         yield "titles", [sorted(grafana.titles())]
-        for uid in ("classic", "v1", "v2", "default", "namespace", "folder", "mark"):
+        for uid in ("classic", "v1", "v2", "v2-stable", "default", "namespace", "folder", "mark"):
             status, content = grafana.call(f"/api/dashboards/uid/{uid}")
             meta = content.get("meta", {})
             yield (
                 uid,
                 [status, content.get("dashboard", {}).get("title"), meta.get("folderTitle"), meta.get("provisioned")],
             )
-        (folder,) = (found for found in grafana.call("/api/folders")[1])
-        yield "folder", [folder["title"], folder["uid"] not in {"", "general"}]
+        (folder,) = grafana.call("/api/folders")[1]
+        yield "the folder", [folder["title"], folder["uid"] not in {"", "general"}]
         saved = {"dashboard": board("Mine", "classic"), "overwrite": True}
         yield "saving over a provisioned one", answer(grafana, "/api/dashboards/db", saved)
+
+
+def no_folder_of_dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
+    """Whether Grafana starts where a provider's folder is missing."""
+    grafana.dashboards.rmdir()
+    process = grafana.start()
+    until(lambda: process.poll() is not None or "HTTP Server Listen" in grafana.logged(), "a decision", 120)
+    yield "starts", [process.poll() is None]
+    process.terminate()
+    process.wait(60)
 
 
 def one_uid_twice(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
@@ -245,7 +267,7 @@ def another_secret_key(grafana: Grafana, prometheus: str) -> Iterator[tuple[str,
     uids = ("provisioned", "own")
 
     def states() -> dict[str, Any]:
-        return {uid: [*grafana.call(f"/api/datasources/uid/{uid}/health")][0] for uid in uids}
+        return {uid: answer(grafana, f"/api/datasources/uid/{uid}/health") for uid in uids}
 
     grafana.ini(more=f"secret_key = the-first-key\n{QUIET}")
     with grafana.running():
@@ -274,7 +296,7 @@ def errors_of_a_start(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
         folder.rmdir()
         with grafana.running():
             grafana.call("/api/user")
-        yield f"without {folder.name}", errors(grafana)
+        yield f"without {folder.relative_to(grafana.root)}", errors(grafana)
         folder.mkdir()
 
 
@@ -289,6 +311,7 @@ CASES: dict[str, Case] = {
         data_sources,
         two_defaults,
         dashboards,
+        no_folder_of_dashboards,
         one_uid_twice,
         another_secret_key,
         errors_of_a_start,

@@ -108,11 +108,12 @@ def test_two_default_data_sources_refuse_to_start(grafana: Grafana) -> None:
 
 
 def test_unknown_keys_and_other_file_names_are_ignored(grafana: Grafana) -> None:
+    # It is the default only for being the first.
     grafana.datasources(source(uid="prom", isDefualt=True, acces="direct"))
     grafana.datasources(source("not read"), name="c.yaml.bak")
     with grafana.running():
         (found,) = grafana.call("/api/datasources")[1]
-    assert (found["name"], found["isDefault"], found["access"]) == ("Prometheus", False, "proxy")
+    assert (found["name"], found["isDefault"], found["access"]) == ("Prometheus", True, "proxy")
     assert found["readOnly"] is True
 
 
@@ -190,8 +191,8 @@ def test_one_title_twice_in_a_folder_freezes_too(grafana: Grafana) -> None:
     ("content", "message"),
     [
         ("{", "Expecting property name"),
-        (json.dumps({"apiVersion": "dashboard.grafana.app/v2", "spec": {}}), "v2 format"),
-        (json.dumps({"title": "T", "elements": {}, "layout": {}}), "v2 format"),
+        (json.dumps({"apiVersion": "dashboard.grafana.app/v2", "spec": {"title": "T"}}), "no kind "),
+        (json.dumps({"apiVersion": "dashboard.grafana.app/v2beta1", "spec": {}}), "title cannot be empty"),
         (json.dumps({"uid": "no-title"}), "title cannot be empty"),
         (json.dumps({"title": "T", "uid": "white space"}), "illegal characters"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,3 +20,22 @@ def test_an_inventory_without_a_node_is_refused(tmp_path: Path, playbook: str, i
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "The inventory has no host in the group emr_master." in done.stderr + done.stdout
+
+
+def test_every_generated_secret_goes_when_its_service_does() -> None:
+    folder = PROJECT / "group_vars/emr_master"
+    generated = {
+        name
+        for path in folder.iterdir()
+        for name in re.findall(
+            r"lookup\('generated_secret', monitoring_secrets_dir ~ '/(\w+)'", path.read_text("utf-8")
+        )
+    }
+    (play,) = yaml.safe_load((PROJECT / "playbooks/uninstall.yml").read_text("utf-8"))
+    removed = {
+        secret["variable"]: task["tags"]
+        for task in play["tasks"]
+        if task.get("generated_secrets", {}).get("state") == "absent"
+        for secret in task["generated_secrets"]["secrets"]
+    }
+    assert removed == {name: [name.split("_")[0]] for name in generated}
