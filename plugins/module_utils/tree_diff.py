@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
@@ -21,6 +22,9 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree_files import r
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS, Entry, Manifest, read_live
 
 LEFT_LIMIT = 50
+# The key at the beginning of a line of YAML or of an ini file.
+KEY = re.compile(rb"(\s*(?:- )*)([A-Za-z_][\w.-]*)(:(?: |$)| = )")
+HIDDEN = b"(not shown)"
 DIFF_LIMIT = 256 * 1024
 
 
@@ -52,16 +56,37 @@ def shown(file: File | None, other: File | None, secret: bool, version: str) -> 
 
 def shown_lines(file: File, other: File | None, version: str) -> str:
     """What may be shown of a secret file, with a word at each line whose secret part the other version lacks."""
-    shown_as = (file.shown or "").encode("utf-8", "surrogateescape").split(b"\n")
-    lines = file.content.split(b"\n")
-    if file.shown is None or len(file.content) > DIFF_LIMIT or len(lines) != len(shown_as):
+    if len(file.content) > DIFF_LIMIT:
         return ""
-    known = set(other.content.split(b"\n")) if other else set(lines)
+    lines = pair_lines(file)
+    others = pair_lines(other) if other else []
+    if not lines and others:
+        # Edited by hand, or by an older version: it may show what is the same in the other one, and the keys of that.
+        lines = borrow_lines(file, others)
+    known = {whole for whole, _ in others or lines}
     marked = (
-        line + f"  ({version})".encode() if line != whole and whole not in known else line
-        for line, whole in zip(shown_as, lines)
+        line + f"  ({version})".encode() if line != whole and whole not in known else line for whole, line in lines
     )
     return b"\n".join(marked).decode("utf-8", "replace")
+
+
+def pair_lines(file: File) -> list[tuple[bytes, bytes]]:
+    """The lines of a file, each with what may be shown of it; none where nobody said what may."""
+    lines = file.content.split(b"\n")
+    shown_as = [] if file.shown is None else file.shown.encode("utf-8", "surrogateescape").split(b"\n")
+    return [(line, shown_as[number]) for number, line in enumerate(lines)] if len(lines) == len(shown_as) else []
+
+
+def borrow_lines(file: File, others: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The lines of a file of which nobody said what may be shown, by the `pair_lines` of another version of it."""
+    same = dict(others)
+    keys = {found[2] for _, line in others for found in [KEY.match(line)] if found}
+
+    def borrow(line: bytes) -> bytes:
+        found = KEY.match(line)
+        return found[1] + found[2] + found[3] + HIDDEN if found and found[2] in keys else HIDDEN
+
+    return [(line, same[line] if line in same else borrow(line)) for line in file.content.split(b"\n")]
 
 
 def diff_entry(path: str, before: str, after: str) -> dict[str, str]:

@@ -17,7 +17,11 @@ from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.node_ports import port_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import secret_problems
-from ansible_collections.emr.monitoring.plugins.module_utils.node_services import is_installed, ownership_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_services import (
+    USER_SHELL,
+    is_installed,
+    ownership_problems,
+)
 from ansible_collections.emr.monitoring.plugins.module_utils.node_system import (
     base_problems,
     emr_identity,
@@ -261,7 +265,7 @@ ansible_facts:
       elements: str
       sample: [alertmanager, prometheus]
     users:
-      description: The owners in O(folders) who exist.
+      description: The owners in O(folders) who exist and cannot log in.
       type: list
       elements: str
       sample: [grafana, prometheus]
@@ -381,7 +385,7 @@ def main() -> None:
         "architecture": machine,
         "emr": emr,
         "made": [service["name"] for service in params["services"] if is_installed(service)],
-        "users": [user.pw_name for user in folder_owners(params["folders"])],
+        "users": [user.pw_name for user in folder_owners(params["folders"]) if user.pw_shell == USER_SHELL],
     }
     module.exit_json(changed=False, os=name, ansible_facts=facts)
 

@@ -37,7 +37,7 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
 
     def write(variables: str) -> Path:
         loader = DataLoader()
-        known = {"ansible_facts": {"architecture": "x86_64"}}
+        known: dict[str, Any] = {"ansible_facts": {"architecture": "x86_64"}}
         known |= {f"vault_{name}": "a secret" for name in re.findall(r"vault_(\w+)", variables)}
         for path in ("defaults/main.yml", "vars/main.yml"):
             known |= loader.load_from_file(str(ROLE / path), trusted_as_template=True)

@@ -362,7 +362,7 @@ def test_a_setting_of_the_users_own_stays(own: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("login", ["authorization", "oauth2"])
 def test_another_login_of_the_users_own_stays_alone(login: str) -> None:
-    job = scraping("localhost:9090", **{login: {"credentials_file": "token"}})
+    job = scraping("localhost:9090") | {login: {"credentials_file": "token"}}
     assert with_self_scrape_settings([job], {"basic_auth": {"username": "admin"}}, OWN) == [job]
 
 

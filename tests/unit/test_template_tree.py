@@ -421,12 +421,19 @@ def test_a_diff_shows_what_may_be_shown_and_which_lines_of_the_rest_changed(node
     )
     (node.root / "etc/app/a").write_text("password: by hand\n")
     before, after = run("one", "three")
-    assert "hand" not in before
+    assert before == "(not shown)  (old)\n"
     assert after.count("(new)") == 2
+    # What is the same in both, and the keys that both have.
+    (node.root / "etc/app/a").write_text("every: 15s\npassword0: one\npassword1: by hand\nanother: secret\n")
+    before, after = run("one", "three", interval="30s")
+    assert before == (
+        "every: (not shown)  (old)\npassword0: (not shown)\npassword1: (not shown)  (old)\n(not shown)  (old)\n"
+    )
+    assert after == "every: 30s\npassword0: (not shown)\npassword1: (not shown)  (new)\n"
     # What an older version of this module made, and whose manifest does not say what may be shown.
     node.apply(node.payload(config=node.tree(files={"a": "password: older\n"}, secret=["a"])))
     before, after = run("one", "three")
-    assert before == "(old secret content, not shown)\n"
+    assert "older" not in before
     assert "three" not in after
 
 

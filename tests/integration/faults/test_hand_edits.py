@@ -8,7 +8,10 @@ from tests.integration.faults.tools import State, all_up, changes, loaded
 from tests.integration.node import Api, Playbook, poll, unit_properties, words
 
 EDITS = {
-    "/etc/prometheus/prometheus.yml": ("s/^- job_name: ingest-service/- job_name: edited-job/", "edited-job"),
+    "/etc/prometheus/prometheus.yml": (
+        "s/^- job_name: ingest-service/- job_name: edited-job/",
+        "- job_name: (not shown) (old)",
+    ),
     "/etc/grafana/dashboards/ingest-service.json": ('s/"title": "[^"]*"/"title": "Edited title"/', "Edited title"),
     "/etc/systemd/system/prometheus.service": ("s/^CPUWeight=.*/CPUWeight=77/", "CPUWeight=77"),
 }
@@ -30,6 +33,8 @@ def test_a_dry_run_shows_the_edits_and_a_run_restores_what_was(
     assert changes(dry)
     missing = [text for path, (_, edit) in EDITS.items() for text in (path, edit) if text not in words(dry)]
     assert not missing, words(dry)
+    # By hand somebody could write a secret, too.
+    assert "edited-job" not in dry.stdout
     assert "edited-job" in loaded(prometheus), "the dry run changed something"
 
     assert changes(playbook("site.yml"))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import all_up, changes
-from tests.integration.node import UNITS, Api, Playbook, refused, unit_properties, words
+from tests.integration.faults.tools import all_up, answers, changes
+from tests.integration.node import UNITS, Api, Playbook, poll, refused, unit_properties, words
 
 KILLS = 50
 # Kills the main process as soon as systemd has a new one, whatever that is doing at that moment.
@@ -47,7 +47,7 @@ def impatient(host: Host) -> Iterator[None]:
 
 @pytest.mark.usefixtures("impatient")
 def test_killed_fifty_times_in_a_row_both_services_come_back(
-    host: Host, playbook: Playbook, prometheus: Api, jobs: set[str]
+    host: Host, playbook: Playbook, prometheus: Api, grafana: Api, jobs: set[str]
 ) -> None:
     def restarts() -> list[int]:
         return [int(unit_properties(host, unit, "NRestarts")["NRestarts"]) for unit in UNITS]
@@ -55,6 +55,7 @@ def test_killed_fifty_times_in_a_row_both_services_come_back(
     before = restarts()
     host.check_output(f"sudo sh -c '{KILL_AGAIN_AND_AGAIN}'")
     all_up(prometheus, jobs, 30)
+    assert poll(lambda: answers(grafana), 120)
     assert [after - earlier for earlier, after in zip(before, restarts(), strict=True)] == [KILLS, KILLS]
     done = playbook("playbooks/verify.yml")
     assert done.returncode == 0, done.stdout
