@@ -63,7 +63,7 @@ def shown_lines(file: File, other: File | None, version: str) -> str:
     if not lines and others:
         # Edited by hand, or by an older version: it may show what is the same in the other one, and the keys of that.
         lines = borrow_lines(file, others)
-    known = {whole for whole, _ in others or lines}
+    known = set(other.content.split(b"\n")) if other else {whole for whole, _ in lines}
     marked = (
         line + f"  ({version})".encode() if line != whole and whole not in known else line for whole, line in lines
     )
