@@ -39,3 +39,10 @@ def test_every_generated_secret_goes_when_its_service_does() -> None:
         for secret in task["generated_secrets"]["secrets"]
     }
     assert removed == {name: [name.split("_")[0]] for name in generated}
+
+
+def test_no_link_in_the_repository_leads_out_of_it() -> None:
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    links = [line.split("\t")[1] for line in listed.stdout.splitlines() if line.startswith("120000")]
+    assert links, "the search itself has to find something"
+    assert [link for link in links if not (PROJECT / link).resolve().is_relative_to(PROJECT)] == []
