@@ -33,18 +33,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             "sha256": {"type": "str", "no_log": True},
         },
     },
+    "service": {"type": "str"},
     "certificate": {"type": "bool", "default": False},
     "self_provisioned": {"type": "str", "default": "/etc/emr-monitoring/secrets"},
 }
-# All that the project keeps in such a folder.
-SECRETS = (
-    "alertmanager_password",
-    "alertmanager_password_salt",
-    "grafana_admin_password",
-    "grafana_secret_key",
-    "prometheus_password",
-    "prometheus_password_salt",
-)
 CERTIFICATE = "tls_self_signed.pem"
 # The key first, as the lookup self_signed_certificate writes them.
 CERTIFICATE_ON_NODE = ("/etc/prometheus/tls/key.pem", "/etc/prometheus/tls/certificate.pem")
@@ -114,18 +106,19 @@ def files_of(folder: Path, names: Collection[str]) -> list[Path]:
     return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and not path.is_dir())
 
 
-def remove(folder: Path, names: Collection[str], dry: bool) -> tuple[list[str], list[str]]:
+def remove(folder: Path, names: Collection[str], everything: Collection[str], dry: bool) -> tuple[list[str], list[str]]:
     """Remove the files of some secrets; the certificate too when no secret is left, and the folder when it is empty.
 
+    :param everything: the names of all secrets that the project keeps in the folder
     :param dry: only say what would go
     :returns: the names of the files that went, and the paths of those that are not the project's
     :raises OSError: one cannot be removed
     """
     gone = files_of(folder, names)
-    if not set(files_of(folder, SECRETS)) - set(gone):
+    if not set(files_of(folder, everything)) - set(gone):
         gone += files_of(folder, [CERTIFICATE])
     present = set(folder.iterdir()) if folder.is_dir() else set()
-    foreign = present - set(gone) - set(files_of(folder, [*SECRETS, CERTIFICATE]))
+    foreign = present - set(gone) - set(files_of(folder, [*everything, CERTIFICATE]))
     if not dry:
         for path in gone:
             path.unlink(missing_ok=True)
@@ -172,7 +165,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         left: list[str] = []
         try:
             if options["state"] == "absent":
-                done, left = remove(folder, [secret["variable"] for secret in needed], self._task.check_mode)
+                everything = [secret["variable"] for secret in options["secrets"]]
+                names = [name for name in everything if name.startswith(f"{options['service']}_")]
+                done, left = remove(folder, names, everything, self._task.check_mode)
             elif options["state"] == "from_node":
                 done = self._take_over(folder, needed, options, task_vars)
             else:

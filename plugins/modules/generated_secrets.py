@@ -21,8 +21,9 @@ options:
         same.
       - V(from_node) writes what the node holds, in place of what is there. That is kept beside it, with
         C(.previous) at the end of its name. A secret that the inventory sets itself is left alone.
-      - V(absent) removes the files of these secrets. The certificate P(self_signed_certificate#lookup) goes once no
-        secret of the project is left in the folder, and the folder once it is empty.
+      - V(absent) removes the files of those of O(secrets) that are of O(service). The certificate
+        P(self_signed_certificate#lookup) goes once none of O(secrets) is left in the folder, and the folder once it is
+        empty.
     type: str
     choices: [present, from_node, absent]
     default: present
@@ -57,6 +58,9 @@ options:
       sha256:
         description: Not used here; see M(emr.monitoring.node_check).
         type: str
+  service:
+    description: The service whose secrets V(state=absent) removes. The names of their variables begin with it.
+    type: str
   certificate:
     description: Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too.
     type: bool

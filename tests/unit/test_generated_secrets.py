@@ -179,13 +179,14 @@ def test_a_certificate_that_somebody_signed_is_not() -> None:
 # What is removed
 
 GRAFANA = ["grafana_admin_password", "grafana_secret_key"]
-OTHERS = sorted(set(action.SECRETS) - set(GRAFANA))
+OTHERS = ["prometheus_password", "prometheus_password_salt", "alertmanager_password"]
+ALL = [*GRAFANA, *OTHERS]
 CERTIFICATE = ["tls_self_signed.pem", ".tls_self_signed.pem.lock"]
 
 
 def test_only_the_files_of_what_was_uninstalled_go(folder: Path) -> None:
-    fill(folder, *action.SECRETS, *CERTIFICATE, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd")
-    gone, left = action.remove(folder, GRAFANA, dry=False)
+    fill(folder, *ALL, *CERTIFICATE, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd")
+    gone, left = action.remove(folder, GRAFANA, ALL, dry=False)
     assert set(gone) == {*GRAFANA, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd"}
     assert left == []
     assert names(folder) == {*OTHERS, *CERTIFICATE}
@@ -193,7 +194,7 @@ def test_only_the_files_of_what_was_uninstalled_go(folder: Path) -> None:
 
 def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    action.remove(folder, GRAFANA, dry=False)
+    action.remove(folder, GRAFANA, ALL, dry=False)
     assert not folder.exists()
     assert folder.parent.exists()
 
@@ -202,14 +203,14 @@ def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -
     "mine", ["grafana_secret_key.old", "my_grafana_secret_key", ".grafana_secret_key.swp", "notes", ".ssh"]
 )
 def test_what_is_the_users_stays_and_is_named(folder: Path, mine: str) -> None:
-    fill(folder, *action.SECRETS, *CERTIFICATE, mine)
-    assert action.remove(folder, action.SECRETS, dry=False)[1] == [str(folder / mine)]
+    fill(folder, *ALL, *CERTIFICATE, mine)
+    assert action.remove(folder, ALL, ALL, dry=False)[1] == [str(folder / mine)]
     assert names(folder) == {mine}
 
 
 def test_a_folder_of_the_user_stays_with_all_that_is_in_it(folder: Path) -> None:
     (folder / "grafana_secret_key").mkdir(parents=True)
-    assert action.remove(folder, action.SECRETS, dry=False) == ([], [str(folder / "grafana_secret_key")])
+    assert action.remove(folder, ALL, ALL, dry=False) == ([], [str(folder / "grafana_secret_key")])
     assert names(folder) == {"grafana_secret_key"}
 
 
@@ -217,16 +218,16 @@ def test_a_link_to_a_folder_stays(folder: Path, tmp_path: Path) -> None:
     fill(tmp_path / "home", *GRAFANA)
     folder.parent.mkdir()
     folder.symlink_to(tmp_path / "home")
-    action.remove(folder, action.SECRETS, dry=False)
+    action.remove(folder, ALL, ALL, dry=False)
     assert folder.is_symlink()
     assert names(tmp_path / "home") == set()
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    gone, _ = action.remove(folder, GRAFANA, dry=True)
+    gone, _ = action.remove(folder, GRAFANA, ALL, dry=True)
     assert set(gone) == names(folder) == {*GRAFANA, *CERTIFICATE}
 
 
 def test_without_a_folder_there_is_nothing_to_remove(folder: Path) -> None:
-    assert action.remove(folder, action.SECRETS, dry=False) == ([], [])
+    assert action.remove(folder, ALL, ALL, dry=False) == ([], [])

@@ -22,23 +22,17 @@ def test_an_inventory_without_a_node_is_refused(tmp_path: Path, playbook: str, i
     assert "The inventory has no host in the group emr_master." in done.stderr + done.stdout
 
 
-def test_every_generated_secret_goes_when_its_service_does() -> None:
+def test_every_generated_secret_is_compared_with_the_node_and_goes_when_its_service_does() -> None:
     folder = PROJECT / "group_vars/emr_master"
-    generated = {
-        name
-        for path in folder.iterdir()
-        for name in re.findall(
-            r"lookup\('generated_secret', monitoring_secrets_dir ~ '/(\w+)'", path.read_text("utf-8")
-        )
-    }
+    kept = r"generated_secret', monitoring_secrets_dir ~ '/(\w+)'"
+    generated = {name for path in folder.iterdir() for name in re.findall(kept, path.read_text("utf-8"))}
+    assert generated, "the search itself has to find something"
+    secrets = yaml.safe_load((folder / "emr_node.yml").read_text("utf-8"))["emr_node_secrets"]
+    assert {secret["variable"] for secret in secrets} == generated
     (play,) = yaml.safe_load((PROJECT / "playbooks/uninstall.yml").read_text("utf-8"))
-    removed = {
-        secret["variable"]: task["tags"]
-        for task in play["tasks"]
-        if task.get("generated_secrets", {}).get("state") == "absent"
-        for secret in task["generated_secrets"]["secrets"]
-    }
-    assert removed == {name: [name.split("_")[0]] for name in generated}
+    removals = [task for task in play["tasks"] if "emr.monitoring.generated_secrets" in task]
+    services = {task["emr.monitoring.generated_secrets"]["service"]: task["tags"] for task in removals}
+    assert services == {name.split("_")[0]: [name.split("_")[0]] for name in generated}
 
 
 def test_no_link_in_the_repository_leads_out_of_it() -> None:
