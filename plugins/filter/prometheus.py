@@ -52,8 +52,8 @@ def mixed_self_scrapes(
     The parameters are those of ``with_self_scrape_settings``.
     """
     return [
-        f"The job {job['job_name']!r} in prometheus_scrape_configs scrapes this node's own Prometheus, which takes its "
-        "login or its certificate, and others, who must not get them. Write two jobs, one with targets: "
+        f"The job {job.get('job_name')!r} in prometheus_scrape_configs scrapes this node's own Prometheus, which takes "
+        "its login or its certificate, and others, who must not get them. Write two jobs, one with targets: "
         f'["{_own(job, addresses)}"] alone, and one of another name for the others; or give the job a basic_auth or an '
         "authorization of its own."
         for job in scrape_configs
@@ -222,7 +222,8 @@ def targets_pending(
 
 
 def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
-    return all(labels.get(name) == str(value) for name, value in wanted.items())
+    # Those with __ steer the scrape, hold its parameters, and are not told.
+    return all(labels.get(name) == str(value) for name, value in wanted.items() if not name.startswith("__"))
 
 
 def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 # Of Grafana's brute force protection, and of its passwords.
-LOCK_SECONDS, LOCK_ATTEMPTS = 300, 5
+LOCK_SECONDS = 300
 HASH_ROUNDS, HASH_BYTES = 10_000, 50
 
 
@@ -27,11 +27,11 @@ class Login(NamedTuple):
     tried_from: tuple[str, ...] = ()
 
 
-def stored_login(database: str, username: str, password: str) -> Login:
+def stored_login(database: str, limit: int, username: str, password: str) -> Login:
     """Return what Grafana's SQLite file `database` says of a user now, without changing it.
 
     As Grafana 12.4 was seen to keep them: a password is 50 bytes of PBKDF2 with SHA-256 and 10,000 rounds; a name
-    that was sent, in lower case, is refused while five attempts at it are not older than 300 s.
+    that was sent, in lower case, is refused while `limit` attempts at it are not older than 300 s.
     """
     now = int(time.time())
     try:
@@ -45,7 +45,9 @@ def stored_login(database: str, username: str, password: str) -> Login:
             ).fetchall()
     except sqlite3.Error:
         return Login(username)
-    if user is None or len(user[1] or "") != 2 * HASH_BYTES:
+    if user is None:
+        return Login(username, "absent")
+    if len(user[1] or "") != 2 * HASH_BYTES:
         return Login(username)
     email, stored, salt = user
     hashed = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), HASH_ROUNDS, HASH_BYTES).hex()
@@ -53,7 +55,7 @@ def stored_login(database: str, username: str, password: str) -> Login:
     waits = []
     for name in names:
         times = [created for who, _, created in attempts if who == name.lower()]
-        waits.append(times[LOCK_ATTEMPTS - 1] + LOCK_SECONDS + 1 - now if len(times) >= LOCK_ATTEMPTS else 0)
+        waits.append(times[limit - 1] + LOCK_SECONDS + 1 - now if len(times) >= limit else 0)
     shortest = min(waits)
     tried_from = {address for who, address, _ in attempts if who in map(str.lower, names)}
     return Login(

@@ -12,8 +12,17 @@ from typing import Any
 # Where the other modules and roles of this project keep what they made.
 MANIFESTS = Path("/var/lib/ansible-template-tree")
 RECORDS = Path("/var/lib")
-UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
-                                "/usr/lib/systemd/system", "/lib/systemd/system")))  # fmt: skip
+UNIT_FOLDERS = tuple(
+    Path(root, "systemd", kind)
+    for root, kinds in {
+        "/etc": ("system",),
+        "/run": ("system", "transient", "generator"),
+        "/usr/local/lib": ("system",),
+        "/usr/lib": ("system",),
+        "/lib": ("system",),
+    }.items()
+    for kind in kinds
+)
 # How the roles make the user of a service.
 USER_HOME, USER_SHELL = "/nonexistent", "/usr/sbin/nologin"
 
@@ -27,21 +36,25 @@ def is_installed(service: dict[str, Any], manifests: Path = MANIFESTS) -> bool:
     )
 
 
-def is_ours(service: dict[str, Any], manifests: Path = MANIFESTS, records: Path = RECORDS) -> bool:
-    """Tell whether this project installed a service, began to, or left its user behind when it removed it."""
-    return is_installed(service, manifests) or (records / f"emr-monitoring-{service['name']}").exists()
-
-
-def strangers(service: dict[str, Any], unit_folders: Sequence[Path] = UNIT_FOLDERS) -> list[str]:
+def strangers(
+    service: dict[str, Any],
+    unit_folders: Sequence[Path] = UNIT_FOLDERS,
+    manifests: Path = MANIFESTS,
+    records: Path = RECORDS,
+) -> list[str]:
     """Return what is in the way of a service that this project did not install, each in words that name it."""
+    if is_installed(service, manifests):
+        return []
     files = [folder / service["unit"] for folder in unit_folders]
     files += [Path(service["configuration"]) / name for name in service["files"]]
     # /lib is mostly a link to /usr/lib.
     real = dict.fromkeys(path.parent.resolve() / path.name for path in files if os.path.lexists(path))
     found = [str(path) for path in real]
+    # It is made before the user, the first thing of all, and stays with it: the rest may be somebody else's since.
+    recorded = (records / f"emr-monitoring-{service['name']}").exists()
     with suppress(KeyError):
         user = pwd.getpwnam(service["name"])
-        if (user.pw_dir, user.pw_shell) != (USER_HOME, USER_SHELL):
+        if not recorded and (user.pw_dir, user.pw_shell) != (USER_HOME, USER_SHELL):
             found.append(f"the user {user.pw_name} (uid {user.pw_uid}, home {user.pw_dir}, shell {user.pw_shell})")
     return found
 
@@ -50,7 +63,7 @@ def ownership_problems(services: list[dict[str, Any]]) -> list[str]:
     """Return a problem for each service that is there already and that somebody else put there."""
     problems = []
     for service in services:
-        found = [] if is_ours(service) else strangers(service)
+        found = strangers(service)
         if found:
             name, unit = service["name"], service["unit"]
             problems.append(

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-# An address up to its login, without it up to its query, and that.
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
+# An address up to its login, without it up to its query, and that. A login that is not quoted as it should be holds
+# anything: it ends at the last @.
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
+
+
+def harmless(answer: Any) -> Any:
+    """Return a service's answer (what JSON holds) so that whoever shows it shows no login and no token.
+
+    Addresses lose them, and labels that only steer a scrape go, but for the address: they hold its parameters.
+    """
+    if isinstance(answer, dict):
+        return {key: harmless(value) for key, value in answer.items() if key[:2] != "__" or key == "__address__"}
+    if isinstance(answer, list):
+        return [harmless(item) for item in answer]
+    return without_secrets(answer) if isinstance(answer, str) else answer
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose addresses are without logins and queries."""
+    return ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), text)
 
 
 def printable(line: str) -> str:
     """Return a line of a service that cannot write to the user's terminal at will and shows no login and no token."""
-    harmless = ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), line)
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in harmless)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in without_secrets(line))

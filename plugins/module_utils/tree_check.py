@@ -16,16 +16,25 @@ OUTPUT_LIMIT = 10_000
 NOT_FOUND = 127  # what timeout(1), env(1) and the shell return for a program that is not there
 
 
+# The dashes of a list's item, and what is long enough to be told from a word of the checker's own.
+ITEM = re.compile(r"^\s*(?:- )*")
+LONG = re.compile(r".{4}")
+
+
 def hidden_parts(file: File) -> Iterator[str]:
-    """What of a secret file no output may show: its lines, and what follows the first ":", "=" or "- " in them."""
+    """What of a secret file no output may show: its lines, the values in them, and the pieces of an address."""
     content = file.content.decode("utf-8", "replace")
     lines = content.split("\n")
     shown_as = file.shown.split("\n") if file.shown is not None else []
     harmless = {line for line, whole in zip(shown_as, lines) if line == whole} if len(shown_as) == len(lines) else ()
     for line in lines:
         if line not in harmless:
-            for part in [line, *re.split("[:=]|- ", line, maxsplit=1)[1:]]:
-                yield unquoted(part.strip(" \t\r"))
+            item = ITEM.sub("", line).strip(" \t\r")
+            for part in [item, *re.split("[:=]", item, maxsplit=1)[1:]]:
+                value = unquoted(part.strip(" \t\r"))
+                yield value
+                # Whoever cannot parse an address quotes the piece at which he stopped.
+                yield from filter(LONG.match, re.split(r"[/:@?&=#]", value) if "://" in value else [])
 
 
 def unquoted(scalar: str) -> str:

@@ -168,7 +168,9 @@ def compare_links(wanted: Mapping[str, str], old: Mapping[str, str], files: Cont
         if live != target or old.get(path) != target:
             plan.links.append(path)
         if live != target:
-            plan.foreign.extend([path] if live and path not in old else [])
+            # One that leads to the same place is as good as ours: the manifest may have been lost.
+            ours = path in old or not live or os.path.dirname(live) == os.path.dirname(target)
+            plan.foreign.extend([] if ours else [path])
             plan.diff.append(diff_entry(path, f"-> {live}\n" if live else "", f"-> {target}\n"))
     for path in sorted(set(old) - set(wanted)):
         if path not in files:

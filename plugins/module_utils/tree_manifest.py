@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, TreeError, join, naming
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_files import read_file
@@ -43,12 +43,18 @@ def read_live(dest: str, rel: str, entry: Entry | None) -> File | None:
     return file._replace(shown=entry.shown) if file and entry and entry.digest == file.digest() else file
 
 
+def known_entry(*fields: Any) -> Entry:
+    """An entry of a manifest; of what an older version made nobody knows what may be shown."""
+    entry = Entry(*fields)
+    return entry if len(fields) == len(Entry._fields) else entry._replace(secret=True)
+
+
 def load(path: str) -> Manifest:
     """Read the manifest; an empty one if there is none. Raises TreeError if it is damaged."""
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
-        files = {join(entry.dest, entry.rel): entry for entry in (Entry(*fields) for fields in data["files"])}
+        files = {join(entry.dest, entry.rel): entry for entry in (known_entry(*fields) for fields in data["files"])}
         return Manifest(files, {(dest, rel) for dest, rel in data["folders"]}, data["links"], data["live_at"])
     except FileNotFoundError:
         return Manifest({}, set(), {}, {})

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, no_answer, parsed
-from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
+from ansible_collections.emr.monitoring.plugins.module_utils.text import harmless, printable
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
     PROPERTIES,
     State,
@@ -24,6 +24,11 @@ CRASH_LOOP = 3
 INTERVAL = 0.15
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
+# What a login that the database does not know would come to: Grafana counts it as a wrong password.
+NOT_ASKED = {
+    "wrong": "not asked, since the database holds another password",
+    "absent": "not asked, since the database holds no user of that name",
+}
 Run = Callable[..., Any]
 
 
@@ -157,12 +162,11 @@ class Service:
         # Whoever answers where the unit has no process is somebody else.
         in_vain = "" if state.pid else "the unit is not running"
         login = self.look() if self.look else Login("")
-        if login.state == "wrong":
-            in_vain = in_vain or "not asked, since the database holds another password"
+        in_vain = in_vain or NOT_ASKED.get(login.state, "")
         answers = {}
         for name, url in self.answers.items():
             answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
-            answers[name] = {"status": answer.status, "json": parsed(answer.body), "error": answer.error}
+            answers[name] = {"status": answer.status, "json": harmless(parsed(answer.body)), "error": answer.error}
             if answer.status == 401:
                 in_vain = f"not asked, since {no_answer(url, answer)}"
         return {

@@ -76,10 +76,14 @@ options:
     description:
       - Grafana's SQLite database, which is looked at before the first question. It tells whether O(url_password) is
         the user's, without asking Grafana, which counts wrong ones; where it is another one, O(answers) are not asked.
-      - Five wrong passwords within five minutes lock the user out, the right password too. Then the questions are
-        asked under the user's e-mail address, whose wrong passwords Grafana counts apart.
+      - O(login_attempts) wrong passwords within five minutes lock the user out, the right password too. Then the
+        questions are asked under the user's e-mail address, whose wrong passwords Grafana counts apart.
       - A file that is not there, or that is no such database, tells nothing.
     type: path
+  login_attempts:
+    description: How many wrong passwords within five minutes lock a user out.
+    type: int
+    default: 5
   certificate_path:
     description: A PEM file. The service has to present the first certificate in it; no other is trusted and
       the name in it does not matter, since the service is asked at an address of the node.
@@ -174,7 +178,8 @@ answers:
       description: The HTTP status, 0 if there is no answer.
       type: int
     json:
-      description: The body, parsed; none if it is not JSON. That of an error is there, too.
+      description: The body, parsed; none if it is not JSON. That of an error is there, too. Addresses are without
+        logins and queries, and labels that only steer a scrape are left out.
       type: raw
     error:
       description: Why there is no answer, or that it was not asked for; empty if there is one.
@@ -190,7 +195,7 @@ login:
   type: dict
   contains:
     state:
-      description: Whether O(url_password) is C(right), C(wrong), or C(unknown).
+      description: Whether O(url_password) is C(right), C(wrong), C(unknown), or the user C(absent).
       type: str
     locked_for:
       description: For how many seconds Grafana refuses the user under each name, 0 if it does not.
@@ -215,6 +220,7 @@ ARGUMENTS: dict[str, Any] = {
     "url_username": {"type": "str"},
     "url_password": {"type": "str", "no_log": True},
     "login_store": {"type": "path"},
+    "login_attempts": {"type": "int", "default": 5},
     "certificate_path": {"type": "path"},
     "timeout": {"type": "float", "default": 60},
 }
@@ -240,7 +246,7 @@ def main() -> None:
             "act until then: check the clock of the node."
         )
     username, password, store = params["url_username"], params["url_password"], params["login_store"]
-    look = partial(stored_login, store, username, password) if store else None
+    look = partial(stored_login, store, params["login_attempts"], username, password) if store else None
     fetch = fetcher(look().name if look else username, password, params["certificate_path"])
     service = Service(params, module.run_command, fetch, look)
     try:

@@ -411,10 +411,7 @@ class Service:
         }
 
     def strangers(self) -> list[str]:
-        return node_services.strangers(self.entry, self.units)
-
-    def ours(self) -> bool:
-        return node_services.is_ours(self.entry, self.manifests, self.records)
+        return node_services.strangers(self.entry, self.units, self.manifests, self.records)
 
 
 @pytest.fixture
@@ -430,7 +427,6 @@ def put(path: Path, text: str = "") -> Path:
 
 def test_a_bare_node_has_nobodys_service(service: Service, tmp_path: Path) -> None:
     assert service.strangers() == []
-    assert not service.ours()
     # What belongs to nobody's service stays unmentioned.
     put(tmp_path / "etc/x/notes.txt")
     put(tmp_path / "etc/systemd/system/y.service")
@@ -482,7 +478,6 @@ def test_a_user_that_is_not_as_the_roles_make_it_is_named(
     "trace",
     [
         "manifests/emr-no-such-user.json",
-        "records/emr-monitoring-emr-no-such-user/",
         "mnt/x/releases/1.0/.release.json",
         "mnt/x/releases/.staging-1.0/bin",
         "mnt/x/releases/.download-abc",
@@ -491,15 +486,25 @@ def test_a_user_that_is_not_as_the_roles_make_it_is_named(
 def test_a_service_that_this_project_installed_or_began_to_is_its_own(
     service: Service, tmp_path: Path, trace: str
 ) -> None:
-    put(tmp_path / trace / "x" if trace.endswith("/") else tmp_path / trace)
-    assert service.ours()
-    # What was removed but for its user needs no removing.
-    assert node_services.is_installed(service.entry, service.manifests) != trace.startswith("records")
+    put(tmp_path / "etc/x/x.yml")
+    put(tmp_path / trace)
+    assert service.strangers() == []
+
+
+def test_a_user_who_stayed_is_known_and_what_came_later_is_not(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pwd.getpwnam", lambda name: account(name, "/nonexistent", "/bin/bash"))
+    (tmp_path / "records/emr-monitoring-emr-no-such-user").mkdir(parents=True)
+    assert service.strangers() == []
+    unit = put(tmp_path / "usr/lib/systemd/system/x.service")
+    assert service.strangers() == [str(unit)]
 
 
 def test_a_release_that_somebody_else_unpacked_is_none_of_ours(service: Service, tmp_path: Path) -> None:
     put(tmp_path / "mnt/x/releases/1.0/prometheus")
-    assert not service.ours()
+    put(tmp_path / "etc/x/x.yml")
+    assert service.strangers()
 
 
 def test_somebody_elses_service_is_a_problem_that_says_what_to_do(service: Service, tmp_path: Path) -> None:

@@ -557,7 +557,7 @@ class Store:
             store.executemany("INSERT INTO login_attempt VALUES (?, ?, ?)", rows)
 
     def login(self, given: str = "right password", name: str = "admin") -> grafana_login.Login:
-        return grafana_login.stored_login(str(self.path), name, given)
+        return grafana_login.stored_login(str(self.path), 5, name, given)
 
 
 @pytest.fixture
@@ -583,6 +583,16 @@ def test_a_lock_of_the_name_is_told_from_a_wrong_password_and_the_e_mail_address
     assert store.login().name == "admin@localhost"
 
 
+def test_the_number_of_passwords_that_lock_a_user_out_is_that_of_grafana(store: Store) -> None:
+    store.attempts("admin", 0, 10, 20)
+    assert login_with(store, 3).name == "admin@localhost"
+    assert login_with(store, 4).name == "admin"
+
+
+def login_with(store: Store, limit: int) -> grafana_login.Login:
+    return grafana_login.stored_login(str(store.path), limit, "admin", "right password")
+
+
 def test_a_lock_of_both_names_says_how_long_it_lasts(store: Store) -> None:
     store.attempts("admin", 250, 240, 100, 50, 0)
     store.attempts("admin@localhost", 40, 30, 20, 10, 0)
@@ -593,11 +603,11 @@ def test_a_lock_of_both_names_says_how_long_it_lasts(store: Store) -> None:
 
 def test_a_database_that_says_nothing_is_no_verdict(store: Store, tmp_path: Path) -> None:
     unknown = grafana_login.Login("admin")
-    assert grafana_login.stored_login(str(tmp_path / "none.db"), "admin", "x") == unknown
+    assert grafana_login.stored_login(str(tmp_path / "none.db"), 5, "admin", "x") == unknown
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "text.db").write_text("no database at all, but a text that is long enough" * 20)
-    assert grafana_login.stored_login(str(tmp_path / "text.db"), "admin", "x") == unknown
-    assert store.login(name="nobody") == grafana_login.Login("nobody")
+    assert grafana_login.stored_login(str(tmp_path / "text.db"), 5, "admin", "x") == unknown
+    assert store.login(name="nobody") == grafana_login.Login("nobody", "absent")
     with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("UPDATE user SET password = 'another kind of hash'")
     assert store.login() == unknown

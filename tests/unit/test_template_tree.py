@@ -452,15 +452,27 @@ def test_a_file_or_link_that_nobody_here_made_is_refused(node: Node) -> None:
     (node.root / "etc/app").mkdir(parents=True)
     (node.root / "etc/app/a").write_text("theirs\n")
     (node.root / "etc/app/same").write_text("same\n")
-    (node.root / "current").symlink_to("theirs")
+    (node.root / "current").symlink_to("theirs/1")
     files = {"a": "mine\n", "same": "same\n", "b": "b\n"}
-    said = refused(node, node.payload(config=node.tree(files=files), links={"current": "mine"}))
+    said = refused(node, node.payload(config=node.tree(files=files), links={"current": "releases/1"}))
     assert f"{node.root}/current" in said
     assert f"{node.root}/etc/app/a" in said
     assert "same" not in said
     (node.root / "etc/app/a").unlink()
     (node.root / "current").unlink()
-    assert node.apply(node.payload(config=node.tree(files=files), links={"current": "mine"}))["changed"]
+    # Of a manifest that was lost: the link is ours, and only its release is another one.
+    (node.root / "current").symlink_to("releases/0")
+    assert node.apply(node.payload(config=node.tree(files=files), links={"current": "releases/1"}))["changed"]
+
+
+def test_what_an_older_version_made_is_shown_by_nobody(node: Node) -> None:
+    node.apply(node.payload(config=node.tree(files={"a": "password: older\n"})))
+    manifest = node.state / "app.json"
+    data = json.loads(manifest.read_text())
+    data["files"] = [entry[:6] for entry in data["files"]]
+    manifest.write_text(json.dumps(data))
+    (entry,) = node.apply(node.payload())["diff"]
+    assert "older" not in entry["before"]
 
 
 @pytest.mark.parametrize(
@@ -472,6 +484,9 @@ def test_a_file_or_link_that_nobody_here_made_is_refused(node: Node) -> None:
         ('password: "two\\nlines of it"', "found lines of it there"),
         ("password: 'it''s a quote'", "it's a quote"),
         ("password: ab", "not `ab`"),
+        ("- url: topsecret-value", "cannot unmarshal `topsecret-value`"),
+        ("  - - url: topsecret-value", "cannot unmarshal `topsecret-value`"),
+        ("- url: http://me:S3cretLong/abc@host:9/api", 'invalid port ":S3cretLong" after host'),
     ],
 )
 def test_no_check_says_what_may_not_be_shown(node: Node, line: str, said: str) -> None:
