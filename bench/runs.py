@@ -45,8 +45,8 @@ def measure(quick: bool) -> dict[str, Any]:
         say(f"runs: node {number + 1}")
         with bed() as made:
             first = made.site()
-            seconds["first_scrapes"].append(first.task("prometheus : Ask Prometheus for its targets"))
-            aside = 0 if grafana_is_standin() else first.task("grafana : Install the release")
+            seconds["first_scrapes"].append(first.task("emr.monitoring.prometheus : Ask Prometheus for its targets"))
+            aside = 0 if grafana_is_standin() else first.task("emr.monitoring.grafana : Install the release")
             seconds["first"].append(first.seconds - aside)
             seconds["first_work"].append(seconds["first"][-1] - seconds["first_scrapes"][-1])
             for _ in range(1 if quick else 2):

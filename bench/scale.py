@@ -28,7 +28,7 @@ A run that brings targets waits for their first scrapes, 20 s at most. The memor
 node, which is the module or promtool.
 
 """
-RENDER = "prometheus : Check the configuration"
+RENDER = "emr.monitoring.prometheus : Check the configuration"
 
 
 def measure(quick: bool) -> dict[str, Any]:

@@ -82,8 +82,10 @@ def test_without_receivers_it_goes_and_the_silences_stay_for_its_return(
 
     again = playbook("site.yml", "--tags=alertmanager,prometheus", alertmanager_receivers=[])
     assert "changed=0 " in again.stdout
-    assert "TASK [prometheus : " in again.stdout
-    assert not [role for role in ("alertmanager", "service_removal") if f"TASK [{role} : " in again.stdout]
+    assert "TASK [emr.monitoring.prometheus : " in again.stdout
+    assert not [
+        role for role in ("alertmanager", "service_removal") if f"TASK [emr.monitoring.{role} : " in again.stdout
+    ]
 
     on = playbook("site.yml", "--tags=alertmanager,prometheus")
     assert on.returncode == 0, on.stdout

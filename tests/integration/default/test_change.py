@@ -161,8 +161,8 @@ def test_check_and_diff_show_the_change_and_make_none(host: Host, run: Run, prom
 def test_a_tag_limits_the_run_to_its_service(host: Host, run: Run) -> None:
     before = process(host, "grafana-server.service")
     output = run("--tags", "prometheus", grafana_ini={"log": {"level": "debug"}})
-    assert "TASK [prometheus : Run the service]" in output
-    assert "TASK [grafana : Run the service]" not in output
+    assert "TASK [emr.monitoring.prometheus : Run the service]" in output
+    assert "TASK [emr.monitoring.grafana : Run the service]" not in output
     assert process(host, "grafana-server.service") == before
 
 

@@ -83,11 +83,47 @@ def test_a_dry_run_shows_what_changes_and_no_secret(playbook: Playbook, variable
 def test_what_a_checker_says_shows_no_secret(playbook: Playbook) -> None:
     secrets = ["needle-1", "ndl2", "nd3"]
     for secret in secrets:
-        config = {"remote_write": [{"url": "http://localhost:9/", "headers": secret}]}
-        done = playbook("site.yml", "--tags=prometheus", prometheus_config=config)
-        assert done.returncode != 0
-        assert "cannot unmarshal" in done.stdout
-        assert secret not in done.stdout
+        # As the first key of an item, and as a later one.
+        for remote in ({"headers": secret}, {"url": "http://localhost:9/", "headers": secret}):
+            done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_write": [remote]})
+            assert done.returncode != 0
+            assert "cannot unmarshal" in done.stdout
+            assert secret not in done.stdout
+    address = "http://me:needle/of/a/login@localhost:9/"
+    done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_write": [{"url": address}]})
+    assert done.returncode != 0
+    assert "needle" not in done.stdout
+
+
+@pytest.fixture
+def _as_it_was(playbook: Playbook) -> Iterator[None]:
+    yield
+    done = playbook("site.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_what_prometheus_says_of_its_targets_shows_no_secret(playbook: Playbook) -> None:
+    secrets = ["needle-of-a-parameter", "needle-of-a-relabelling", "needle-of-a-label", "needle-of-an-address"]
+    parameter, relabelling, label, address = secrets
+    job = {
+        "job_name": "guarded",
+        "params": {"key": [parameter]},
+        "relabel_configs": [{"target_label": "__param_any", "replacement": relabelling}],
+        "static_configs": [{"targets": ["localhost:8003"], "labels": {"__param_other": label, "service": "docproc"}}],
+    }
+    manager = {
+        "static_configs": [{"targets": ["localhost:9"]}],
+        "basic_auth": {"username": address, "password": address},
+    }
+    config = {"alerting": {"alertmanagers": [manager | {"path_prefix": f"/{address}"}]}}
+    for _ in range(2):
+        done = playbook(
+            "site.yml", "--tags=prometheus", "-vvvv", prometheus_scrape_configs=[job], prometheus_config=config
+        )
+        assert done.returncode == 0, done.stdout
+        assert "UP      guarded http://localhost:8003/metrics?…" in done.stdout
+        assert [secret for secret in secrets if secret in done.stdout] == []
 
 
 VAULTED = ["credentials", "username", "password", "header", "url", "basicAuthPassword", "smtp", "label"]
@@ -116,7 +152,13 @@ def vault(tmp_path: Path) -> tuple[Path, Path]:
         ],
         "prometheus_config": {
             "remote_write": [
-                {"url": "http://localhost:9/{{ v_url }}", "authorization": {"credentials": "{{ v_credentials }}"}}
+                {
+                    "url": "http://localhost:9/{{ v_url }}",
+                    "authorization": {"credentials": "{{ v_credentials }}"},
+                    # Nobody is there, and a reload would wait a minute for what is to be sent.
+                    "write_relabel_configs": [{"action": "drop", "source_labels": ["__name__"], "regex": ".*"}],
+                    "metadata_config": {"send": False},
+                }
             ]
         },
         "grafana_ini": {"smtp": {"password": "{{ v_smtp }}"}},
@@ -138,13 +180,6 @@ def vault(tmp_path: Path) -> tuple[Path, Path]:
     path = tmp_path / "vaulted.yml"
     path.write_text(yaml.safe_dump(variables) + "".join(map(encrypted, VAULTED)))
     return path, password
-
-
-@pytest.fixture
-def _as_it_was(playbook: Playbook) -> Iterator[None]:
-    yield
-    done = playbook("site.yml")
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.usefixtures("_as_it_was")

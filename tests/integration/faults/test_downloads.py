@@ -65,7 +65,9 @@ def test_a_faulty_download_is_refused_and_what_runs_runs_on(
 
     with ThreadPoolExecutor() as pool:
         for fault, done in zip(FAULTS, pool.map(run, FAULTS), strict=True):
-            refused(done, f"{fault_server}/{fault}/", "[prometheus : Install the release]", *FAULTS[fault])
+            refused(
+                done, f"{fault_server}/{fault}/", "[emr.monitoring.prometheus : Install the release]", *FAULTS[fault]
+            )
     left = host.check_output(f"sudo find {OTHER_ROOT} -type f ! -name .lock -printf '%P\n'").split()
     # What did arrive is kept, under a name that nobody takes for a release, and only the rest is asked for.
     assert [name.rpartition("-")[0] for name in left] == [f"drop/releases/.download-prometheus-{VERSION}"]
@@ -85,7 +87,7 @@ def test_after_an_unpacking_that_was_killed_the_next_run_downloads_nothing_again
     done = playbook("site.yml", **release(f"{fault_server}/sound"))
     killer.join()
     assert killed[0].stdout == "killed\n", killed
-    refused(done, "[prometheus : Install the release]")
+    refused(done, "[emr.monitoring.prometheus : Install the release]")
     assert State.of(host, prometheus) == before
 
     assert changes(playbook("site.yml", "--tags=prometheus", **release(f"{fault_server}/nothing"))), (

@@ -78,13 +78,13 @@ def test_after_a_reboot_all_comes_back_without_a_run(
 @pytest.mark.parametrize(
     ("point", "fault"),
     [
-        ("prometheus : Install the release", kill_the_run),
+        ("emr.monitoring.prometheus : Install the release", kill_the_run),
         (LIVE, kill_the_run),
-        ("prometheus : Run the service", kill_the_run),
-        ("grafana : Make the configuration", kill_the_run),
-        ("grafana : Run the service", kill_the_run),
+        ("emr.monitoring.prometheus : Run the service", kill_the_run),
+        ("emr.monitoring.grafana : Make the configuration", kill_the_run),
+        ("emr.monitoring.grafana : Run the service", kill_the_run),
         (LIVE, cut_the_connection),
-        ("prometheus : Run the service", reboot),
+        ("emr.monitoring.prometheus : Run the service", reboot),
     ],
 )
 def test_the_next_run_does_the_rest(
@@ -140,7 +140,7 @@ def test_data_sources_that_a_killed_run_left_unread_are_read_by_the_next_one(
     change: dict[str, Any] = {"grafana_datasources": [own | {"jsonData": {"timeInterval": "17s"}}]}
     run = start("site.yml", **change)
     assert run.stdout
-    assert any(line.startswith("TASK [grafana : Run the service]") for line in run.stdout)
+    assert any(line.startswith("TASK [emr.monitoring.grafana : Run the service]") for line in run.stdout)
     kill_the_run(run, "")
     run.communicate()
 

@@ -77,7 +77,7 @@ def test_a_unit_that_does_not_come_up_fails_the_run_with_its_last_words(playbook
     done = playbook("site.yml", prometheus_flags=["--storage.tsdb.wal-segment-size=1KB"])
     refused(
         done,
-        "[prometheus : Run the service]",
+        "[emr.monitoring.prometheus : Run the service]",
         "prometheus.service dies again and again",
         "Tried: daemon-reload, restart",
         "Its last journal lines:",
