@@ -104,7 +104,7 @@ def _as_it_was(playbook: Playbook) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_as_it_was")
 def test_what_prometheus_says_of_its_targets_shows_no_secret(playbook: Playbook) -> None:
-    secrets = ["needle-of-a-parameter", "needle-of-a-relabelling", "needle-of-a-label", "needle-of-an-address"]
+    secrets = ["needle-of-a-parameter", "needle-of-a-relabelling", "needle-of-a-label", "needle-of-a-login"]
     parameter, relabelling, label, address = secrets
     job = {
         "job_name": "guarded",

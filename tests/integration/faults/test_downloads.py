@@ -17,6 +17,7 @@ VERSION = "9.9.9"
 RELEASES = "/mnt/prometheus/releases"
 OTHER_ROOT = "/mnt/faults"
 # Each path of the server of faults, and what the error of the run holds.
+INSTALL = "[emr.monitoring.prometheus : Install the release]"
 FAULTS = {
     "drop": ["the connection broke after", "Set prometheus_url to a mirror", "prometheus_fetch to controller"],
     "error": ["the server says 500", "Set prometheus_url to a mirror"],
@@ -87,7 +88,7 @@ def test_after_an_unpacking_that_was_killed_the_next_run_downloads_nothing_again
     done = playbook("site.yml", **release(f"{fault_server}/sound"))
     killer.join()
     assert killed[0].stdout == "killed\n", killed
-    refused(done, "[emr.monitoring.prometheus : Install the release]")
+    refused(done, INSTALL)
     assert State.of(host, prometheus) == before
 
     assert changes(playbook("site.yml", "--tags=prometheus", **release(f"{fault_server}/nothing"))), (
