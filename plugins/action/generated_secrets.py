@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             "sha256": {"type": "str", "no_log": True},
         },
     },
-    "service": {"type": "str"},
+    "services": {"type": "list", "elements": "str", "default": []},
     "certificate": {"type": "bool", "default": False},
     "self_provisioned": {"type": "str", "default": "/etc/emr-monitoring/secrets"},
 }
@@ -166,7 +166,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             if options["state"] == "absent":
                 everything = [secret["variable"] for secret in options["secrets"]]
-                names = [name for name in everything if name.startswith(f"{options['service']}_")]
+                names = [name for name in everything if name.partition("_")[0] in options["services"]]
                 done, left = remove(folder, names, everything, self._task.check_mode)
             elif options["state"] == "from_node":
                 done = self._take_over(folder, needed, options, task_vars)

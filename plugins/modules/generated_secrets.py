@@ -21,7 +21,7 @@ options:
         same.
       - V(from_node) writes what the node holds, in place of what is there. That is kept beside it, with
         C(.previous) at the end of its name. A secret that the inventory sets itself is left alone.
-      - V(absent) removes the files of those of O(secrets) that are of O(service). The certificate
+      - V(absent) removes the files of those of O(secrets) that are of O(services). The certificate
         P(self_signed_certificate#lookup) goes once none of O(secrets) is left in the folder, and the folder once it is
         empty.
     type: str
@@ -58,9 +58,11 @@ options:
       sha256:
         description: Not used here; see M(emr.monitoring.node_check).
         type: str
-  service:
-    description: The service whose secrets V(state=absent) removes. The names of their variables begin with it.
-    type: str
+  services:
+    description: The services whose secrets V(state=absent) removes. The names of their variables begin with it.
+    type: list
+    elements: str
+    default: []
   certificate:
     description: Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too.
     type: bool
