@@ -8,12 +8,13 @@ import re
 import secrets
 import string
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import SELF_PROVISIONED, secret_on_node
 from cryptography import x509
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -29,20 +30,21 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             "known": {"type": "bool", "default": True},
             "needed": {"type": "bool", "default": True},
             "path": {"type": "str"},
+            "kept": {"type": "str"},
             "used_by": {"type": "str"},
             "sha256": {"type": "str", "no_log": True},
         },
     },
     "services": {"type": "list", "elements": "str", "default": []},
     "certificate": {"type": "bool", "default": False},
-    "self_provisioned": {"type": "str", "default": "/etc/emr-monitoring/secrets"},
+    "self_provisioned": {"type": "str", "default": SELF_PROVISIONED},
 }
 CERTIFICATE = "tls_self_signed.pem"
 # The key first, as the lookup self_signed_certificate writes them.
 CERTIFICATE_ON_NODE = ("/etc/prometheus/tls/key.pem", "/etc/prometheus/tls/certificate.pem")
 ALPHABET = string.ascii_letters + string.digits
 
-Read = Callable[[str], "str | None"]
+Read = Callable[[str], "bytes | None"]
 
 
 def create(path: Path, text: str) -> bool:
@@ -128,29 +130,26 @@ def remove(folder: Path, names: Collection[str], everything: Collection[str], dr
     return [path.name for path in gone], sorted(map(str, foreign))
 
 
-def secret_on_node(paths: Iterable[str], read: Read) -> str | None:
-    """Return what the first of some files on the node holds, None where there is none of them.
+def text_of(path: str, content: bytes) -> str:
+    """Return the secret that a file on the node holds, empty where it holds none.
 
     :raises AnsibleActionFail: it is no secret
     """
-    for path in paths:
-        text = read(path)
-        if text is not None and text.rstrip():
-            if re.search(r"[\x00-\x1f\x7f]", text.rstrip()):
-                raise AnsibleActionFail(f"{path} on the node holds more than one line, thus no secret: look at it.")
-            return text.rstrip()
-    return None
+    text = content.decode("utf-8", "replace").rstrip()
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise AnsibleActionFail(f"{path} on the node holds more than one line, thus no secret: look at it.")
+    return text
 
 
 def certificate_on_node(self_provisioned: str, read: Read) -> str | None:
     """Return the self-signed certificate that the node uses, after its key; None where it has none, or another one."""
     parts = [read(path) for path in CERTIFICATE_ON_NODE]
-    text = "".join(part for part in parts if part) if all(parts) else read(f"{self_provisioned}/{CERTIFICATE}")
+    pem = b"".join(part for part in parts if part) if all(parts) else read(f"{self_provisioned}/{CERTIFICATE}")
     try:
-        certificate = x509.load_pem_x509_certificate((text or "").encode())
+        certificate = x509.load_pem_x509_certificate(pem or b"")
     except ValueError:
         return None
-    return text if certificate.issuer == certificate.subject else None
+    return (pem or b"").decode() if certificate.issuer == certificate.subject else None
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -195,20 +194,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self._task.check_mode:
             return []
 
-        def read(path: str) -> str | None:
+        def read(path: str) -> bytes | None:
             return self._read(path, task_vars)
 
-        found = {
-            secret["variable"]: secret_on_node(
-                [secret["path"], f"{options['self_provisioned']}/{secret['variable']}"], read
-            )
-            for secret in files
+        found: dict[str, str | None] = {
+            secret["variable"]: text_of(*secret_on_node(secret, options["self_provisioned"], read)) for secret in files
         }
         if options["certificate"]:
             found[CERTIFICATE] = certificate_on_node(options["self_provisioned"], read)
         return [name for name, text in found.items() if text and replace(folder / name, text)]
 
-    def _read(self, path: str, task_vars: dict[str, Any] | None) -> str | None:
+    def _read(self, path: str, task_vars: dict[str, Any] | None) -> bytes | None:
         """Return the content of a file on the node, None where there is none; no output ever shows it."""
         # As no_log does, which would hide errors and the names of the secrets too.
         context = self._connection._play_context
@@ -218,7 +214,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         finally:
             context.no_log = talkative
         if not answer.get("failed"):
-            return base64.b64decode(answer["content"]).decode("utf-8", "replace")
+            return base64.b64decode(answer["content"])
         if str(answer.get("msg", "")).startswith("File not found"):
             return None
         raise AnsibleActionFail(f"{path} on the node cannot be read: {answer.get('msg')}")

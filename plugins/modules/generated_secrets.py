@@ -52,6 +52,9 @@ options:
       path:
         description: The file on the node that holds it.
         type: str
+      kept:
+        description: The file on the node that holds it while the service is uninstalled and its data is still there.
+        type: str
       used_by:
         description: Not used here; see M(emr.monitoring.node_check).
         type: str

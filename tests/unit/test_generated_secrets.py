@@ -146,17 +146,10 @@ def test_what_is_the_same_is_not_written_again(folder: Path) -> None:
     assert names(folder) == {"password"}
 
 
-def test_the_file_that_the_service_uses_wins_over_that_of_a_run_on_the_node() -> None:
-    files = {"/etc/tool/credentials/key": "in use\n", "/etc/emr-monitoring/secrets/key": "older\n"}
-    assert action.secret_on_node(files, files.get) == "in use"
-    assert action.secret_on_node(["/nothing", *list(files)[1:]], files.get) == "older"
-    assert action.secret_on_node(["/nothing"], files.get) is None
-
-
 @pytest.mark.parametrize("content", ["two\nlines", "a\x1b[31mcolour"])
 def test_what_is_no_secret_is_named_and_not_shown(content: str) -> None:
     with pytest.raises(AnsibleError, match="/etc/key on the node") as refused:
-        action.secret_on_node(["/etc/key"], {"/etc/key": content}.get)
+        action.text_of("/etc/key", content.encode())
     assert content not in str(refused.value)
 
 
@@ -164,14 +157,14 @@ MADE, GIVEN = sign("node.example.com"), sign("node.example.com", issuer=sign("An
 
 
 def test_a_self_signed_certificate_is_taken_over_with_its_key() -> None:
-    live = dict(zip(action.CERTIFICATE_ON_NODE, (MADE.key, MADE.certificate), strict=True))
-    kept = {"/kept/tls_self_signed.pem": MADE.key + MADE.certificate}
+    live = dict(zip(action.CERTIFICATE_ON_NODE, (MADE.key.encode(), MADE.certificate.encode()), strict=True))
+    kept = {"/kept/tls_self_signed.pem": (MADE.key + MADE.certificate).encode()}
     assert action.certificate_on_node("/kept", live.get) == MADE.key + MADE.certificate
     assert action.certificate_on_node("/kept", kept.get) == MADE.key + MADE.certificate
 
 
 def test_a_certificate_that_somebody_signed_is_not() -> None:
-    live = dict(zip(action.CERTIFICATE_ON_NODE, (GIVEN.key, GIVEN.certificate), strict=True))
+    live = dict(zip(action.CERTIFICATE_ON_NODE, (GIVEN.key.encode(), GIVEN.certificate.encode()), strict=True))
     assert action.certificate_on_node("/kept", live.get) is None
     assert action.certificate_on_node("/kept", lambda path: None) is None
 
