@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 import secrets
 import string
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         },
     },
     "services": {"type": "list", "elements": "str", "default": []},
+    "replaced": {"type": "list", "elements": "str", "default": []},
     "certificate": {"type": "bool", "default": False},
     "self_provisioned": {"type": "str", "default": SELF_PROVISIONED},
 }
@@ -72,11 +75,17 @@ def replace(path: Path, text: str) -> bool:
     if path.exists():
         if path.read_bytes().rstrip() == text.encode().rstrip():
             return False
-        previous = path.with_name(f"{path.name}.previous")
-        previous.unlink(missing_ok=True)
-        os.link(path, previous)
+        _keep(path)
     os.replace(_staged(path, text), path)
     return True
+
+
+def _keep(path: Path) -> None:
+    """Give a file another name too, one that nothing has: what is kept there may be the key of another node."""
+    for number in itertools.count(1):
+        with suppress(FileExistsError):
+            os.link(path, path.with_name(f"{path.name}.previous" + (f".{number}" if number > 1 else "")))
+            return
 
 
 def _staged(path: Path, text: str) -> str:
@@ -102,7 +111,7 @@ def generate(length: int) -> str:
 def files_of(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the files in a folder that are secrets of these names, or what a run or the lookups left beside them."""
     alternatives = "|".join(map(re.escape, names))
-    ours = re.compile(rf"({alternatives})(\.previous)?|\.({alternatives})\.([a-z0-9_]{{8}}|lock)")
+    ours = re.compile(rf"({alternatives})(\.previous(\.[0-9]+)?)?|\.({alternatives})\.([a-z0-9_]{{8}}|lock)")
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and not path.is_dir())
@@ -190,7 +199,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self, folder: Path, wanted: list[dict[str, Any]], options: dict[str, Any], task_vars: dict[str, Any] | None
     ) -> list[str]:
         # What is known without a file is set in the inventory, which a file would not change.
-        files = [secret for secret in wanted if not secret["known"] or (folder / secret["variable"]).exists()]
+        files = [
+            secret
+            for secret in wanted
+            if secret["variable"] not in options["replaced"]
+            and (not secret["known"] or (folder / secret["variable"]).exists())
+        ]
         if self._task.check_mode:
             return []
 

@@ -20,7 +20,8 @@ options:
       - V(present) generates what is not known, of letters and digits. What exists stays, and two runs at once get the
         same.
       - V(from_node) writes what the node holds, in place of what is there. That is kept beside it, with
-        C(.previous) at the end of its name. A secret that the inventory sets itself is left alone.
+        C(.previous) at the end of its name, and a number where that is taken. A secret that
+        the inventory sets itself is left alone.
       - V(absent) removes the files of those of O(secrets) that are of O(services). The certificate
         P(self_signed_certificate#lookup) goes once none of O(secrets) is left in the folder, and the folder once it is
         empty.
@@ -63,6 +64,11 @@ options:
         type: str
   services:
     description: The services whose secrets V(state=absent) removes. The names of their variables begin with it.
+    type: list
+    elements: str
+    default: []
+  replaced:
+    description: Variables whose secret V(state=from_node) leaves as the controller has it.
     type: list
     elements: str
     default: []

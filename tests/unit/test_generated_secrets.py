@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
@@ -137,6 +139,48 @@ def test_what_gives_way_to_the_nodes_is_kept(folder: Path) -> None:
     assert (folder / "grafana_secret_key.previous").read_text() == "the grafana_secret_key"
     assert {stat.S_IMODE((folder / "grafana_secret_key").stat().st_mode)} == {0o600}
     assert names(folder) == {"grafana_secret_key", "grafana_secret_key.previous"}
+
+
+def test_what_was_kept_once_is_never_lost(folder: Path) -> None:
+    fill(folder, "key")
+    values = [f"of node {number}" for number in range(4)]
+    for value in values:
+        assert action.replace(folder / "key", value)
+    kept = ("key.previous", "key.previous.2", "key.previous.3", "key.previous.4", "key")
+    assert [(folder / name).read_text() for name in kept] == ["the key", *values]
+    assert names(folder) == set(kept)
+    action.remove(folder, ["key"], ["key"], dry=False)
+    assert not folder.exists()
+
+
+class OnNode(action.ActionModule):
+    """The action plugin, with the files of a node."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._task = SimpleNamespace(check_mode=False)
+        self.files = files
+
+    def _read(self, path: str, task_vars: dict[str, Any] | None) -> bytes | None:
+        return self.files[path].encode() if path in self.files else None
+
+
+def take_over(folder: Path, on_node: dict[str, str], replaced: Sequence[str]) -> list[str]:
+    """Take over the secrets of a node; return the names of those that were written."""
+    wanted = [
+        {"variable": name, "path": f"/credentials/{name}", "kept": None, "known": (folder / name).exists()}
+        for name in ("key", "password", "salt")
+    ]
+    options = {"replaced": replaced, "self_provisioned": "/self", "certificate": False}
+    return OnNode(on_node)._take_over(folder, wanted, options, None)
+
+
+def test_what_is_replaced_on_purpose_is_not_taken_over(folder: Path) -> None:
+    fill(folder, "key", "password")
+    on_node = {f"/credentials/{name}": f"{name} of the node" for name in ("key", "password", "salt")}
+    assert take_over(folder, on_node, ["key", "salt"]) == ["password"]
+    assert (folder / "key").read_text() == "the key"
+    assert names(folder) == {"key", "password", "password.previous"}
+    assert take_over(folder, on_node, []) == ["key", "salt"]
 
 
 def test_what_is_the_same_is_not_written_again(folder: Path) -> None:
