@@ -117,16 +117,19 @@ def files_of(folder: Path, names: Collection[str]) -> list[Path]:
     return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and not path.is_dir())
 
 
-def remove(folder: Path, names: Collection[str], everything: Collection[str], dry: bool) -> tuple[list[str], list[str]]:
-    """Remove the files of some secrets; the certificate too when no secret is left, and the folder when it is empty.
+def remove(
+    folder: Path, names: Collection[str], everything: Collection[str], *, certificate: bool, dry: bool
+) -> tuple[list[str], list[str]]:
+    """Remove the files of some secrets, and the folder when it is empty.
 
     :param everything: the names of all secrets that the project keeps in the folder
+    :param certificate: whether the certificate goes too, if no secret is left: its users may have none in the folder
     :param dry: only say what would go
     :returns: the names of the files that went, and the paths of those that are not the project's
     :raises OSError: one cannot be removed
     """
     gone = files_of(folder, names)
-    if not set(files_of(folder, everything)) - set(gone):
+    if certificate and not set(files_of(folder, everything)) - set(gone):
         gone += files_of(folder, [CERTIFICATE])
     present = set(folder.iterdir()) if folder.is_dir() else set()
     foreign = present - set(gone) - set(files_of(folder, [*everything, CERTIFICATE]))
@@ -175,7 +178,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if options["state"] == "absent":
                 everything = [secret["variable"] for secret in options["secrets"]]
                 names = [name for name in everything if name.partition("_")[0] in options["services"]]
-                done, left = remove(folder, names, everything, self._task.check_mode)
+                done, left = remove(
+                    folder, names, everything, certificate=options["certificate"], dry=self._task.check_mode
+                )
             elif options["state"] == "from_node":
                 done = self._take_over(folder, needed, options, task_vars)
             else:

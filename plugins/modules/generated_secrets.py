@@ -22,9 +22,8 @@ options:
       - V(from_node) writes what the node holds, in place of what is there. That is kept beside it, with
         C(.previous) at the end of its name, and a number where that is taken. A secret that
         the inventory sets itself is left alone.
-      - V(absent) removes the files of those of O(secrets) that are of O(services). The certificate
-        P(self_signed_certificate#lookup) goes once none of O(secrets) is left in the folder, and the folder once it is
-        empty.
+      - V(absent) removes the files of those of O(secrets) that are of O(services). The folder goes
+        once it is empty.
     type: str
     choices: [present, from_node, absent]
     default: present
@@ -73,7 +72,9 @@ options:
     elements: str
     default: []
   certificate:
-    description: Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too.
+    description:
+      - Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too, or
+        V(state=absent) removes that of P(self_signed_certificate#lookup) if none of O(secrets) is left in the folder.
     type: bool
     default: false
   self_provisioned:

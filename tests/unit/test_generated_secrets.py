@@ -149,7 +149,7 @@ def test_what_was_kept_once_is_never_lost(folder: Path) -> None:
     kept = ("key.previous", "key.previous.2", "key.previous.3", "key.previous.4", "key")
     assert [(folder / name).read_text() for name in kept] == ["the key", *values]
     assert names(folder) == set(kept)
-    action.remove(folder, ["key"], ["key"], dry=False)
+    action.remove(folder, ["key"], ["key"], certificate=True, dry=False)
     assert not folder.exists()
 
 
@@ -223,15 +223,21 @@ CERTIFICATE = ["tls_self_signed.pem", ".tls_self_signed.pem.lock"]
 
 def test_only_the_files_of_what_was_uninstalled_go(folder: Path) -> None:
     fill(folder, *ALL, *CERTIFICATE, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd")
-    gone, left = action.remove(folder, GRAFANA, ALL, dry=False)
+    gone, left = action.remove(folder, GRAFANA, ALL, certificate=True, dry=False)
     assert set(gone) == {*GRAFANA, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd"}
     assert left == []
     assert names(folder) == {*OTHERS, *CERTIFICATE}
 
 
+def test_the_certificate_of_services_without_a_secret_in_the_folder_stays(folder: Path) -> None:
+    fill(folder, *GRAFANA, *CERTIFICATE)
+    action.remove(folder, GRAFANA, ALL, certificate=False, dry=False)
+    assert names(folder) == set(CERTIFICATE)
+
+
 def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    action.remove(folder, GRAFANA, ALL, dry=False)
+    action.remove(folder, GRAFANA, ALL, certificate=True, dry=False)
     assert not folder.exists()
     assert folder.parent.exists()
 
@@ -241,13 +247,13 @@ def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -
 )
 def test_what_is_the_users_stays_and_is_named(folder: Path, mine: str) -> None:
     fill(folder, *ALL, *CERTIFICATE, mine)
-    assert action.remove(folder, ALL, ALL, dry=False)[1] == [str(folder / mine)]
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False)[1] == [str(folder / mine)]
     assert names(folder) == {mine}
 
 
 def test_a_folder_of_the_user_stays_with_all_that_is_in_it(folder: Path) -> None:
     (folder / "grafana_secret_key").mkdir(parents=True)
-    assert action.remove(folder, ALL, ALL, dry=False) == ([], [str(folder / "grafana_secret_key")])
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False) == ([], [str(folder / "grafana_secret_key")])
     assert names(folder) == {"grafana_secret_key"}
 
 
@@ -255,16 +261,16 @@ def test_a_link_to_a_folder_stays(folder: Path, tmp_path: Path) -> None:
     fill(tmp_path / "home", *GRAFANA)
     folder.parent.mkdir()
     folder.symlink_to(tmp_path / "home")
-    action.remove(folder, ALL, ALL, dry=False)
+    action.remove(folder, ALL, ALL, certificate=True, dry=False)
     assert folder.is_symlink()
     assert names(tmp_path / "home") == set()
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    gone, _ = action.remove(folder, GRAFANA, ALL, dry=True)
+    gone, _ = action.remove(folder, GRAFANA, ALL, certificate=True, dry=True)
     assert set(gone) == names(folder) == {*GRAFANA, *CERTIFICATE}
 
 
 def test_without_a_folder_there_is_nothing_to_remove(folder: Path) -> None:
-    assert action.remove(folder, ALL, ALL, dry=False) == ([], [])
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False) == ([], [])

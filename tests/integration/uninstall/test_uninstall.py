@@ -159,11 +159,19 @@ def test_with_its_data_one_service_takes_its_own_secrets_with_it_and_nothing_els
     mine = (folder / "mine", folder / "grafana_secret_key.mine")
     for path in mine:
         path.write_text("mine")
+    # A controller whose passwords of the other services come from a vault.
+    vaulted = folder.with_name("vaulted")
+    vaulted.mkdir()
+    for name in ("grafana_secret_key", "tls_self_signed.pem"):
+        (vaulted / name).write_text("of this node")
     before = contents(folder)
     changes(playbook, "--check", "--tags=grafana", uninstall_purge_data=True)
     assert contents(folder) == before
 
     _, output = changes(playbook, "--tags=grafana", uninstall_purge_data=True)
+    changes(playbook, "--tags=grafana", uninstall_purge_data=True, monitoring_secrets_dir=str(vaulted))
+    assert [path.name for path in vaulted.iterdir()] == ["tls_self_signed.pem"]
+    shutil.rmtree(vaulted)
 
     left = contents(folder)
     assert set(before) - set(left) == {str(folder / f"grafana_{name}") for name in ("admin_password", "secret_key")}
