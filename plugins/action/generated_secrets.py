@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 import secrets
 import string
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import SELF_PROVISIONED, secret_on_node
 from cryptography import x509
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -29,20 +32,22 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
             "known": {"type": "bool", "default": True},
             "needed": {"type": "bool", "default": True},
             "path": {"type": "str"},
+            "kept": {"type": "str"},
             "used_by": {"type": "str"},
             "sha256": {"type": "str", "no_log": True},
         },
     },
-    "service": {"type": "str"},
+    "services": {"type": "list", "elements": "str", "default": []},
+    "replaced": {"type": "list", "elements": "str", "default": []},
     "certificate": {"type": "bool", "default": False},
-    "self_provisioned": {"type": "str", "default": "/etc/emr-monitoring/secrets"},
+    "self_provisioned": {"type": "str", "default": SELF_PROVISIONED},
 }
 CERTIFICATE = "tls_self_signed.pem"
 # The key first, as the lookup self_signed_certificate writes them.
 CERTIFICATE_ON_NODE = ("/etc/prometheus/tls/key.pem", "/etc/prometheus/tls/certificate.pem")
 ALPHABET = string.ascii_letters + string.digits
 
-Read = Callable[[str], "str | None"]
+Read = Callable[[str], "bytes | None"]
 
 
 def create(path: Path, text: str) -> bool:
@@ -70,11 +75,17 @@ def replace(path: Path, text: str) -> bool:
     if path.exists():
         if path.read_bytes().rstrip() == text.encode().rstrip():
             return False
-        previous = path.with_name(f"{path.name}.previous")
-        previous.unlink(missing_ok=True)
-        os.link(path, previous)
+        _keep(path)
     os.replace(_staged(path, text), path)
     return True
+
+
+def _keep(path: Path) -> None:
+    """Give a file another name too, one that nothing has: what is kept there may be the key of another node."""
+    for number in itertools.count(1):
+        with suppress(FileExistsError):
+            os.link(path, path.with_name(f"{path.name}.previous" + (f".{number}" if number > 1 else "")))
+            return
 
 
 def _staged(path: Path, text: str) -> str:
@@ -100,22 +111,25 @@ def generate(length: int) -> str:
 def files_of(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the files in a folder that are secrets of these names, or what a run or the lookups left beside them."""
     alternatives = "|".join(map(re.escape, names))
-    ours = re.compile(rf"({alternatives})(\.previous)?|\.({alternatives})\.([a-z0-9_]{{8}}|lock)")
+    ours = re.compile(rf"({alternatives})(\.previous(\.[0-9]+)?)?|\.({alternatives})\.([a-z0-9_]{{8}}|lock)")
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and not path.is_dir())
 
 
-def remove(folder: Path, names: Collection[str], everything: Collection[str], dry: bool) -> tuple[list[str], list[str]]:
-    """Remove the files of some secrets; the certificate too when no secret is left, and the folder when it is empty.
+def remove(
+    folder: Path, names: Collection[str], everything: Collection[str], *, certificate: bool, dry: bool
+) -> tuple[list[str], list[str]]:
+    """Remove the files of some secrets, and the folder when it is empty.
 
     :param everything: the names of all secrets that the project keeps in the folder
+    :param certificate: whether the certificate goes too, if no secret is left: its users may have none in the folder
     :param dry: only say what would go
     :returns: the names of the files that went, and the paths of those that are not the project's
     :raises OSError: one cannot be removed
     """
     gone = files_of(folder, names)
-    if not set(files_of(folder, everything)) - set(gone):
+    if certificate and not set(files_of(folder, everything)) - set(gone):
         gone += files_of(folder, [CERTIFICATE])
     present = set(folder.iterdir()) if folder.is_dir() else set()
     foreign = present - set(gone) - set(files_of(folder, [*everything, CERTIFICATE]))
@@ -128,29 +142,26 @@ def remove(folder: Path, names: Collection[str], everything: Collection[str], dr
     return [path.name for path in gone], sorted(map(str, foreign))
 
 
-def secret_on_node(paths: Iterable[str], read: Read) -> str | None:
-    """Return what the first of some files on the node holds, None where there is none of them.
+def text_of(path: str, content: bytes) -> str:
+    """Return the secret that a file on the node holds, empty where it holds none.
 
     :raises AnsibleActionFail: it is no secret
     """
-    for path in paths:
-        text = read(path)
-        if text is not None and text.rstrip():
-            if re.search(r"[\x00-\x1f\x7f]", text.rstrip()):
-                raise AnsibleActionFail(f"{path} on the node holds more than one line, thus no secret: look at it.")
-            return text.rstrip()
-    return None
+    text = content.decode("utf-8", "replace").rstrip()
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise AnsibleActionFail(f"{path} on the node holds more than one line, thus no secret: look at it.")
+    return text
 
 
 def certificate_on_node(self_provisioned: str, read: Read) -> str | None:
     """Return the self-signed certificate that the node uses, after its key; None where it has none, or another one."""
     parts = [read(path) for path in CERTIFICATE_ON_NODE]
-    text = "".join(part for part in parts if part) if all(parts) else read(f"{self_provisioned}/{CERTIFICATE}")
+    pem = b"".join(part for part in parts if part) if all(parts) else read(f"{self_provisioned}/{CERTIFICATE}")
     try:
-        certificate = x509.load_pem_x509_certificate((text or "").encode())
+        certificate = x509.load_pem_x509_certificate(pem or b"")
     except ValueError:
         return None
-    return text if certificate.issuer == certificate.subject else None
+    return (pem or b"").decode() if certificate.issuer == certificate.subject else None
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -166,8 +177,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             if options["state"] == "absent":
                 everything = [secret["variable"] for secret in options["secrets"]]
-                names = [name for name in everything if name.startswith(f"{options['service']}_")]
-                done, left = remove(folder, names, everything, self._task.check_mode)
+                names = [name for name in everything if name.partition("_")[0] in options["services"]]
+                done, left = remove(
+                    folder, names, everything, certificate=options["certificate"], dry=self._task.check_mode
+                )
             elif options["state"] == "from_node":
                 done = self._take_over(folder, needed, options, task_vars)
             else:
@@ -191,24 +204,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self, folder: Path, wanted: list[dict[str, Any]], options: dict[str, Any], task_vars: dict[str, Any] | None
     ) -> list[str]:
         # What is known without a file is set in the inventory, which a file would not change.
-        files = [secret for secret in wanted if not secret["known"] or (folder / secret["variable"]).exists()]
+        files = [
+            secret
+            for secret in wanted
+            if secret["variable"] not in options["replaced"]
+            and (not secret["known"] or (folder / secret["variable"]).exists())
+        ]
         if self._task.check_mode:
             return []
 
-        def read(path: str) -> str | None:
+        def read(path: str) -> bytes | None:
             return self._read(path, task_vars)
 
-        found = {
-            secret["variable"]: secret_on_node(
-                [secret["path"], f"{options['self_provisioned']}/{secret['variable']}"], read
-            )
-            for secret in files
+        found: dict[str, str | None] = {
+            secret["variable"]: text_of(*secret_on_node(secret, options["self_provisioned"], read)) for secret in files
         }
         if options["certificate"]:
             found[CERTIFICATE] = certificate_on_node(options["self_provisioned"], read)
         return [name for name, text in found.items() if text and replace(folder / name, text)]
 
-    def _read(self, path: str, task_vars: dict[str, Any] | None) -> str | None:
+    def _read(self, path: str, task_vars: dict[str, Any] | None) -> bytes | None:
         """Return the content of a file on the node, None where there is none; no output ever shows it."""
         # As no_log does, which would hide errors and the names of the secrets too.
         context = self._connection._play_context
@@ -218,7 +233,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         finally:
             context.no_log = talkative
         if not answer.get("failed"):
-            return base64.b64decode(answer["content"]).decode("utf-8", "replace")
+            return base64.b64decode(answer["content"])
         if str(answer.get("msg", "")).startswith("File not found"):
             return None
         raise AnsibleActionFail(f"{path} on the node cannot be read: {answer.get('msg')}")

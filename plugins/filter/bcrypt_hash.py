@@ -31,8 +31,8 @@ def bcrypt_hash(password: str, salt: str, variable: str) -> str:
         raise AnsibleFilterError(f"{variable} has more than 72 bytes, and bcrypt takes no more: shorten it.")
     if not SALT.match(salt):
         raise AnsibleFilterError(
-            f"{variable}_salt does not begin with 22 characters of A-Z, a-z and 0-9: remove its file, and a new one is "
-            "made."
+            f"{variable}_salt does not begin with 22 characters of A-Z, a-z and 0-9: set it to some, or remove its "
+            f"file and run site.yml once with -e monitoring_secrets_replace={variable}_salt, which makes a new one."
         )
     # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
     seed = base64.b64decode(salt[:22] + "==")

@@ -83,7 +83,14 @@ class LookupModule(LookupBase):  # type: ignore[misc]
                 f"The secret in {path} cannot be read: {error.strerror}. Give the file to the user who runs Ansible."
             ) from error
         except UnicodeDecodeError:
-            raise AnsibleLookupError(f"{path} holds no text: write the secret into it, or remove it.") from None
+            raise AnsibleLookupError(f"{path} holds no text: {self._remedy(path)}") from None
         if not secret:
-            raise AnsibleLookupError(f"{path} is empty: write the secret into it, or remove it.")
+            raise AnsibleLookupError(f"{path} is empty: {self._remedy(path)}")
         return secret
+
+    @staticmethod
+    def _remedy(path: Path) -> str:
+        return (
+            "write the secret into it, or remove it and run site.yml once with -e monitoring_secrets_from_node=true "
+            f"for the node's, or with -e monitoring_secrets_replace={path.name} for a new one."
+        )

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# Where a node that provisions itself keeps its secrets, each in a file with the name of its variable.
+SELF_PROVISIONED = "/etc/emr-monitoring/secrets"
 
-def secret_on_node(secret: dict[str, Any], self_provisioned: str) -> tuple[str, bytes]:
+
+def secret_on_node(
+    secret: dict[str, Any], self_provisioned: str, read: Callable[[str], bytes | None]
+) -> tuple[str, bytes]:
     """Return the file on the node that holds a secret, and its content; both are empty where there is none.
 
-    `secret` is an element of the module's option, `self_provisioned` the folder of a node that provisioned itself.
+    What is in use wins over what was used last, and that over what a node made when it provisioned itself: since then
+    a run from outside may have replaced it.
+
+    `secret` is an element of the modules' option, `self_provisioned` the folder of a node that provisioned itself, and
+    `read` returns what a file of the node holds, None where there is none.
     """
-    for path in (secret["path"], os.path.join(self_provisioned, secret["variable"])):
-        with suppress(OSError):
-            content = Path(path).read_bytes()
-            if content.strip():
-                return path, content
+    places = (secret["path"], secret.get("kept"), os.path.join(self_provisioned, secret["variable"]))
+    for path in filter(None, places):
+        content = read(path)
+        if content and content.strip():
+            return str(path), content
     return "", b""
+
+
+def _content(path: str) -> bytes | None:
+    with suppress(OSError):
+        return Path(path).read_bytes()
+    return None
 
 
 TAKE_OVER = (
@@ -43,7 +58,7 @@ def secret_problems(params: dict[str, Any]) -> list[str]:
         name = secret["variable"]
         if name in params["secrets_replaced"]:
             continue
-        path, content = secret_on_node(secret, params["self_provisioned"])
+        path, content = secret_on_node(secret, params["self_provisioned"], _content)
         if not secret["known"] and path:
             held[name] = path
         elif not secret["known"] and secret.get("used_by") and os.path.exists(secret["used_by"]):

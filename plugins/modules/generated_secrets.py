@@ -20,10 +20,10 @@ options:
       - V(present) generates what is not known, of letters and digits. What exists stays, and two runs at once get the
         same.
       - V(from_node) writes what the node holds, in place of what is there. That is kept beside it, with
-        C(.previous) at the end of its name. A secret that the inventory sets itself is left alone.
-      - V(absent) removes the files of those of O(secrets) that are of O(service). The certificate
-        P(self_signed_certificate#lookup) goes once none of O(secrets) is left in the folder, and the folder once it is
-        empty.
+        C(.previous) at the end of its name, and a number where that is taken. A secret that
+        the inventory sets itself is left alone.
+      - V(absent) removes the files of those of O(secrets) that are of O(services). The folder goes
+        once it is empty.
     type: str
     choices: [present, from_node, absent]
     default: present
@@ -52,17 +52,29 @@ options:
       path:
         description: The file on the node that holds it.
         type: str
+      kept:
+        description: The file on the node that holds it while the service is uninstalled and its data is still there.
+        type: str
       used_by:
         description: Not used here; see M(emr.monitoring.node_check).
         type: str
       sha256:
         description: Not used here; see M(emr.monitoring.node_check).
         type: str
-  service:
-    description: The service whose secrets V(state=absent) removes. The names of their variables begin with it.
-    type: str
+  services:
+    description: The services whose secrets V(state=absent) removes. The names of their variables begin with it.
+    type: list
+    elements: str
+    default: []
+  replaced:
+    description: Variables whose secret V(state=from_node) leaves as the controller has it.
+    type: list
+    elements: str
+    default: []
   certificate:
-    description: Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too.
+    description:
+      - Whether V(state=from_node) takes over the self-signed certificate of the node and its key, too, or
+        V(state=absent) removes that of P(self_signed_certificate#lookup) if none of O(secrets) is left in the folder.
     type: bool
     default: false
   self_provisioned:

@@ -16,7 +16,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import
     space_problems,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.node_ports import port_problems
-from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import secret_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import SELF_PROVISIONED, secret_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_services import (
     USER_SHELL,
     is_installed,
@@ -172,6 +172,9 @@ options:
         description: The file on the node that holds it, too.
         type: path
         required: true
+      kept:
+        description: The file on the node that holds it while the service is uninstalled and its data is still there.
+        type: path
       used_by:
         description: A file that exists where the secret is in use, even if O(secrets.path) is gone.
         type: path
@@ -337,6 +340,7 @@ ARGUMENTS: dict[str, Any] = {
         "options": {
             "variable": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
+            "kept": {"type": "path"},
             "used_by": {"type": "path"},
             "known": {"type": "bool", "default": True},
             "sha256": {"type": "str", "no_log": True},
@@ -346,7 +350,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "secrets_dir": {"type": "str", "default": ""},
     "secrets_replaced": {"type": "list", "elements": "str", "default": []},
-    "self_provisioned": {"type": "path", "default": "/etc/emr-monitoring/secrets"},
+    "self_provisioned": {"type": "path", "default": SELF_PROVISIONED},
 }
 
 

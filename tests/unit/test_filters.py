@@ -403,3 +403,10 @@ def test_a_password_has_one_hash_for_one_salt_and_fits_it(salt: str) -> None:
 def test_what_bcrypt_would_cut_or_refuse_is_refused(password: str, salt: str) -> None:
     with pytest.raises(AnsibleFilterError, match=r"72 bytes|22 characters"):
         bcrypt_hash(password, salt, "a_password")
+
+
+def test_a_salt_that_is_none_is_replaced_by_the_option_without_which_a_node_refuses_it() -> None:
+    with pytest.raises(
+        AnsibleFilterError, match=r"remove its file and run .* monitoring_secrets_replace=a_password_salt,"
+    ):
+        bcrypt_hash("a good phrase", "short", "a_password")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
@@ -85,7 +87,9 @@ def test_a_check_is_told_a_placeholder_of_the_right_kind(folder: Path, lookup: L
 def test_a_file_without_a_secret_is_named_and_left(folder: Path, lookup: Lookup, content: bytes) -> None:
     fill(folder)
     (folder / "password").write_bytes(content)
-    with pytest.raises(AnsibleError, match=f"{folder}/password .*remove it"):
+    # Without the options a node that has one refuses a new one.
+    remedy = "remove it.*monitoring_secrets_from_node=true.*monitoring_secrets_replace=password "
+    with pytest.raises(AnsibleError, match=f"{folder}/password .*{remedy}"):
         lookup("password")
     assert (folder / "password").read_bytes() == content
 
@@ -139,6 +143,48 @@ def test_what_gives_way_to_the_nodes_is_kept(folder: Path) -> None:
     assert names(folder) == {"grafana_secret_key", "grafana_secret_key.previous"}
 
 
+def test_what_was_kept_once_is_never_lost(folder: Path) -> None:
+    fill(folder, "key")
+    values = [f"of node {number}" for number in range(4)]
+    for value in values:
+        assert action.replace(folder / "key", value)
+    kept = ("key.previous", "key.previous.2", "key.previous.3", "key.previous.4", "key")
+    assert [(folder / name).read_text() for name in kept] == ["the key", *values]
+    assert names(folder) == set(kept)
+    action.remove(folder, ["key"], ["key"], certificate=True, dry=False)
+    assert not folder.exists()
+
+
+class OnNode(action.ActionModule):
+    """The action plugin, with the files of a node."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._task = SimpleNamespace(check_mode=False)
+        self.files = files
+
+    def _read(self, path: str, task_vars: dict[str, Any] | None) -> bytes | None:
+        return self.files[path].encode() if path in self.files else None
+
+
+def take_over(folder: Path, on_node: dict[str, str], replaced: Sequence[str]) -> list[str]:
+    """Take over the secrets of a node; return the names of those that were written."""
+    wanted = [
+        {"variable": name, "path": f"/credentials/{name}", "kept": None, "known": (folder / name).exists()}
+        for name in ("key", "password", "salt")
+    ]
+    options = {"replaced": replaced, "self_provisioned": "/self", "certificate": False}
+    return OnNode(on_node)._take_over(folder, wanted, options, None)
+
+
+def test_what_is_replaced_on_purpose_is_not_taken_over(folder: Path) -> None:
+    fill(folder, "key", "password")
+    on_node = {f"/credentials/{name}": f"{name} of the node" for name in ("key", "password", "salt")}
+    assert take_over(folder, on_node, ["key", "salt"]) == ["password"]
+    assert (folder / "key").read_text() == "the key"
+    assert names(folder) == {"key", "password", "password.previous"}
+    assert take_over(folder, on_node, []) == ["key", "salt"]
+
+
 def test_what_is_the_same_is_not_written_again(folder: Path) -> None:
     fill(folder)
     (folder / "password").write_text("the same\n")
@@ -146,17 +192,10 @@ def test_what_is_the_same_is_not_written_again(folder: Path) -> None:
     assert names(folder) == {"password"}
 
 
-def test_the_file_that_the_service_uses_wins_over_that_of_a_run_on_the_node() -> None:
-    files = {"/etc/tool/credentials/key": "in use\n", "/etc/emr-monitoring/secrets/key": "older\n"}
-    assert action.secret_on_node(files, files.get) == "in use"
-    assert action.secret_on_node(["/nothing", *list(files)[1:]], files.get) == "older"
-    assert action.secret_on_node(["/nothing"], files.get) is None
-
-
 @pytest.mark.parametrize("content", ["two\nlines", "a\x1b[31mcolour"])
 def test_what_is_no_secret_is_named_and_not_shown(content: str) -> None:
     with pytest.raises(AnsibleError, match="/etc/key on the node") as refused:
-        action.secret_on_node(["/etc/key"], {"/etc/key": content}.get)
+        action.text_of("/etc/key", content.encode())
     assert content not in str(refused.value)
 
 
@@ -164,14 +203,14 @@ MADE, GIVEN = sign("node.example.com"), sign("node.example.com", issuer=sign("An
 
 
 def test_a_self_signed_certificate_is_taken_over_with_its_key() -> None:
-    live = dict(zip(action.CERTIFICATE_ON_NODE, (MADE.key, MADE.certificate), strict=True))
-    kept = {"/kept/tls_self_signed.pem": MADE.key + MADE.certificate}
+    live = dict(zip(action.CERTIFICATE_ON_NODE, (MADE.key.encode(), MADE.certificate.encode()), strict=True))
+    kept = {"/kept/tls_self_signed.pem": (MADE.key + MADE.certificate).encode()}
     assert action.certificate_on_node("/kept", live.get) == MADE.key + MADE.certificate
     assert action.certificate_on_node("/kept", kept.get) == MADE.key + MADE.certificate
 
 
 def test_a_certificate_that_somebody_signed_is_not() -> None:
-    live = dict(zip(action.CERTIFICATE_ON_NODE, (GIVEN.key, GIVEN.certificate), strict=True))
+    live = dict(zip(action.CERTIFICATE_ON_NODE, (GIVEN.key.encode(), GIVEN.certificate.encode()), strict=True))
     assert action.certificate_on_node("/kept", live.get) is None
     assert action.certificate_on_node("/kept", lambda path: None) is None
 
@@ -186,15 +225,21 @@ CERTIFICATE = ["tls_self_signed.pem", ".tls_self_signed.pem.lock"]
 
 def test_only_the_files_of_what_was_uninstalled_go(folder: Path) -> None:
     fill(folder, *ALL, *CERTIFICATE, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd")
-    gone, left = action.remove(folder, GRAFANA, ALL, dry=False)
+    gone, left = action.remove(folder, GRAFANA, ALL, certificate=True, dry=False)
     assert set(gone) == {*GRAFANA, "grafana_secret_key.previous", ".grafana_secret_key.x1_3abcd"}
     assert left == []
     assert names(folder) == {*OTHERS, *CERTIFICATE}
 
 
+def test_the_certificate_of_services_without_a_secret_in_the_folder_stays(folder: Path) -> None:
+    fill(folder, *GRAFANA, *CERTIFICATE)
+    action.remove(folder, GRAFANA, ALL, certificate=False, dry=False)
+    assert names(folder) == set(CERTIFICATE)
+
+
 def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    action.remove(folder, GRAFANA, ALL, dry=False)
+    action.remove(folder, GRAFANA, ALL, certificate=True, dry=False)
     assert not folder.exists()
     assert folder.parent.exists()
 
@@ -204,13 +249,13 @@ def test_the_certificate_and_the_folder_go_with_the_last_of_them(folder: Path) -
 )
 def test_what_is_the_users_stays_and_is_named(folder: Path, mine: str) -> None:
     fill(folder, *ALL, *CERTIFICATE, mine)
-    assert action.remove(folder, ALL, ALL, dry=False)[1] == [str(folder / mine)]
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False)[1] == [str(folder / mine)]
     assert names(folder) == {mine}
 
 
 def test_a_folder_of_the_user_stays_with_all_that_is_in_it(folder: Path) -> None:
     (folder / "grafana_secret_key").mkdir(parents=True)
-    assert action.remove(folder, ALL, ALL, dry=False) == ([], [str(folder / "grafana_secret_key")])
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False) == ([], [str(folder / "grafana_secret_key")])
     assert names(folder) == {"grafana_secret_key"}
 
 
@@ -218,16 +263,16 @@ def test_a_link_to_a_folder_stays(folder: Path, tmp_path: Path) -> None:
     fill(tmp_path / "home", *GRAFANA)
     folder.parent.mkdir()
     folder.symlink_to(tmp_path / "home")
-    action.remove(folder, ALL, ALL, dry=False)
+    action.remove(folder, ALL, ALL, certificate=True, dry=False)
     assert folder.is_symlink()
     assert names(tmp_path / "home") == set()
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
-    gone, _ = action.remove(folder, GRAFANA, ALL, dry=True)
+    gone, _ = action.remove(folder, GRAFANA, ALL, certificate=True, dry=True)
     assert set(gone) == names(folder) == {*GRAFANA, *CERTIFICATE}
 
 
 def test_without_a_folder_there_is_nothing_to_remove(folder: Path) -> None:
-    assert action.remove(folder, ALL, ALL, dry=False) == ([], [])
+    assert action.remove(folder, ALL, ALL, certificate=True, dry=False) == ([], [])

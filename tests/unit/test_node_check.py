@@ -574,16 +574,23 @@ def kept(tmp_path: Path) -> Kept:
                 **defaults,
                 "variable": "grafana_secret_key",
                 "path": str(folder / "grafana_secret_key"),
+                "kept": str(tmp_path / "record/grafana_secret_key"),
                 "used_by": str(tmp_path / "grafana.db"),
                 "known": key is not None,
                 "sha256": sha256(key or ""),
             },
-            {**defaults, "variable": "tool_password", "path": str(folder / "tool_password"), "known": password},
+            {
+                **defaults,
+                "variable": "tool_password",
+                "path": str(folder / "tool_password"),
+                "kept": str(tmp_path / "record/tool_password"),
+                "known": password,
+            },
         ]
         options = {"secrets_dir": "/home/me/secrets", "self_provisioned": str(tmp_path / "self")}
         return node_secrets.secret_problems({**options, "secrets": secrets, "secrets_replaced": list(replaced)})
 
-    for folder in ("credentials", "self"):
+    for folder in ("credentials", "record", "self"):
         (tmp_path / folder).mkdir()
     return problems
 
@@ -598,7 +605,7 @@ def test_a_bare_node_takes_any_secret(kept: Kept, key: str | None) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
-@pytest.mark.parametrize("folder", ["credentials", "self"])
+@pytest.mark.parametrize("folder", ["credentials", "record", "self"])
 def test_the_right_key_is_no_problem_wherever_the_node_keeps_it(
     kept: Kept, tmp_path: Path, folder: str, end: str
 ) -> None:
@@ -608,7 +615,7 @@ def test_the_right_key_is_no_problem_wherever_the_node_keeps_it(
 
 
 @pytest.mark.parametrize("database", [True, False])
-@pytest.mark.parametrize("folder", ["credentials", "self"])
+@pytest.mark.parametrize("folder", ["credentials", "record", "self"])
 def test_another_key_is_refused_with_both_ways_on_and_shown_nowhere(
     kept: Kept, tmp_path: Path, folder: str, database: bool
 ) -> None:
@@ -625,11 +632,22 @@ def test_another_key_is_refused_with_both_ways_on_and_shown_nowhere(
     assert kept("another key", replaced=["grafana_secret_key"]) == []
 
 
-def test_the_key_in_use_counts_where_a_run_on_the_node_left_another(kept: Kept, tmp_path: Path) -> None:
-    (tmp_path / "credentials/grafana_secret_key").write_text("in use")
-    (tmp_path / "self/grafana_secret_key").write_text("older")
-    assert kept("in use") == []
-    assert len(kept("older")) == 1
+PLACES = ("credentials", "record", "self")
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_what_was_in_use_last_counts_whatever_is_older(kept: Kept, tmp_path: Path, first: int) -> None:
+    for place in PLACES[first:]:
+        (tmp_path / place / "grafana_secret_key").write_text(f"of {place}")
+    assert kept(f"of {PLACES[first]}") == []
+    assert [len(kept(f"of {place}")) for place in PLACES[first + 1 :]] == [1] * (2 - first)
+
+
+def test_an_empty_file_does_not_hide_what_is_older(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "credentials/grafana_secret_key").write_text("\n")
+    (tmp_path / "record/grafana_secret_key").write_text("a key")
+    assert kept("a key") == []
+    assert len(kept("another key")) == 1
 
 
 def test_another_password_is_a_change_like_any_other(kept: Kept, tmp_path: Path) -> None:
@@ -637,7 +655,7 @@ def test_another_password_is_a_change_like_any_other(kept: Kept, tmp_path: Path)
     assert kept("a key") == []
 
 
-@pytest.mark.parametrize("folder", ["credentials", "self"])
+@pytest.mark.parametrize("folder", ["credentials", "record", "self"])
 def test_what_the_node_has_and_the_controller_has_not_is_refused(kept: Kept, tmp_path: Path, folder: str) -> None:
     for name in ("grafana_secret_key", "tool_password"):
         (tmp_path / folder / name).write_text("a value")

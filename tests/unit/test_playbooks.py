@@ -30,9 +30,9 @@ def test_every_generated_secret_is_compared_with_the_node_and_goes_when_its_serv
     secrets = yaml.safe_load((folder / "emr_node.yml").read_text("utf-8"))["emr_node_secrets"]
     assert {secret["variable"] for secret in secrets} == generated
     (play,) = yaml.safe_load((PROJECT / "playbooks/uninstall.yml").read_text("utf-8"))
-    removals = [task for task in play["tasks"] if "emr.monitoring.generated_secrets" in task]
-    services = {task["emr.monitoring.generated_secrets"]["service"]: task["tags"] for task in removals}
-    assert services == {name.split("_")[0]: [name.split("_")[0]] for name in generated}
+    roles = [task["ansible.builtin.import_role"] for task in play["tasks"] if "ansible.builtin.import_role" in task]
+    removed = {role["name"].rpartition(".")[2] for role in roles if role["tasks_from"] == "uninstall"}
+    assert removed == {name.split("_")[0] for name in generated}
 
 
 def test_no_link_in_the_repository_leads_out_of_it() -> None:

@@ -16,6 +16,7 @@ from tests.integration.node import Api, Playbook, contents, poll, refused, unit_
 
 ROLES = ("prometheus", "grafana", "alertmanager")
 UNITS = (*node.UNITS, "alertmanager.service")
+RECORD = "/var/lib/emr-monitoring-grafana"
 MINE = "/etc/prometheus/mine.yml"
 SOURCE = {"uid": "mine", "name": "Mine", "type": "prometheus", "url": "http://localhost:9090", "access": "proxy"}
 
@@ -87,7 +88,13 @@ def test_everything_goes_but_the_data_and_what_the_user_made(
     now = listing(host)
     assert bare <= now
     # By these the next run knows that the users, whom the data belongs to, are its own.
-    records = tuple(f"/var/lib/emr-monitoring-{role} " for role in ROLES)
+    kept = [f"{RECORD}/{name}" for name in ("admin_password", "secret_key")]
+    records = tuple(f"{path} " for path in (*(f"/var/lib/emr-monitoring-{role}" for role in ROLES), *kept))
+    assert [host.check_output(f"sudo stat -c '%U %a' {path}") for path in (RECORD, *kept)] == [
+        "root 700",
+        "root 600",
+        "root 600",
+    ]
     left = {line for line in now - bare if not line.startswith((*data, *accounts, *records))}
     assert {line.split()[0] for line in left} == {MINE, str(Path(MINE).parent)}
     assert not [line for line in now - bare if "/releases" in line or "/current" in line]
@@ -104,21 +111,38 @@ def test_a_second_time_nothing_changes(playbook: Playbook, host: Host) -> None:
     host.check_output(f"sudo rm -r {Path(MINE).parent}")
 
 
+@pytest.mark.parametrize("key", [None, "another-key-than-that-of-the-database"], ids=["no key", "another key"])
 def test_a_database_that_stayed_is_not_given_to_a_controller_without_its_key(
-    playbook: Playbook, host: Host, tmp_path: Path
+    playbook: Playbook, host: Host, tmp_path: Path, key: str | None
 ) -> None:
     before = listing(host)
-    done = playbook("site.yml", monitoring_secrets_dir=str(tmp_path / "clone"))
-    refused(done, "grafana_secret_key", "grafana.db on the node was made with it", "copy the file")
+    clone = tmp_path / "clone"
+    extra = {"grafana_secret_key": key} if key else {}
+    done = playbook("site.yml", monitoring_secrets_dir=str(clone), **extra)
+    refused(done, "grafana_secret_key", f"{RECORD}/{'secret_key' if key else 'admin_password'}", "from_node=true")
     assert listing(host) == before
-    assert not (tmp_path / "clone").exists()
+    assert not clone.exists()
+
+
+def test_what_a_database_that_stayed_was_made_with_is_taken_over(
+    playbook: Playbook, host: Host, tmp_path: Path, variables: dict[str, Any]
+) -> None:
+    before = listing(host)
+    clone = tmp_path / "clone"
+    # It takes over and checks, and then does nothing.
+    done = playbook("site.yml", "--tags=nothing", monitoring_secrets_dir=str(clone), monitoring_secrets_from_node=True)
+    assert done.returncode == 0, done.stdout
+    for name in ("grafana_admin_password", "grafana_secret_key"):
+        assert (clone / name).read_text() == variables[name]
+    assert listing(host) == before
 
 
 def test_installed_again_it_has_its_metrics_and_its_database(
-    playbook: Playbook, prometheus: Api, grafana: Api, since: float
+    playbook: Playbook, host: Host, prometheus: Api, grafana: Api, since: float
 ) -> None:
     install(playbook)
     assert oldest_sample(prometheus) == since
+    assert host.check_output(f"sudo ls {RECORD}") == ""
     # With the password of before.
     assert grafana.data("/api/datasources/uid/mine")["name"] == "Mine"
 
@@ -135,11 +159,19 @@ def test_with_its_data_one_service_takes_its_own_secrets_with_it_and_nothing_els
     mine = (folder / "mine", folder / "grafana_secret_key.mine")
     for path in mine:
         path.write_text("mine")
+    # A controller whose passwords of the other services come from a vault.
+    vaulted = folder.with_name("vaulted")
+    vaulted.mkdir()
+    for name in ("grafana_secret_key", "tls_self_signed.pem"):
+        (vaulted / name).write_text("of this node")
     before = contents(folder)
     changes(playbook, "--check", "--tags=grafana", uninstall_purge_data=True)
     assert contents(folder) == before
 
     _, output = changes(playbook, "--tags=grafana", uninstall_purge_data=True)
+    changes(playbook, "--tags=grafana", uninstall_purge_data=True, monitoring_secrets_dir=str(vaulted))
+    assert [path.name for path in vaulted.iterdir()] == ["tls_self_signed.pem"]
+    shutil.rmtree(vaulted)
 
     left = contents(folder)
     assert set(before) - set(left) == {str(folder / f"grafana_{name}") for name in ("admin_password", "secret_key")}

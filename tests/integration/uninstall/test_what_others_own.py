@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,56 @@ def test_where_nobody_is_told_somebody_elses_alertmanager_runs_on(
     changes(playbook, uninstall_purge_data=True)
     assert state(host, unit) == running
     assert host.check_output(f"sudo cat {file}") == "theirs"
+
+
+SHARED = "/mnt/shared"
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Put a folder with somebody's file on the node, and a secret of a service into a folder; return both names."""
+    (tmp_path / "secrets").mkdir()
+    secret = {"grafana": "grafana_secret_key"}.get(request.param, f"{request.param}_password")
+    (tmp_path / "secrets" / secret).write_text("a secret")
+    host.check_output(f"sudo mkdir {SHARED} && sudo touch {SHARED}/theirs")
+    yield request.param, tmp_path / "secrets" / secret
+    host.check_output(f"sudo rm -rf {SHARED}")
+
+
+@pytest.mark.parametrize("shared", [name for name, _, _ in SERVICES], indirect=True)
+def test_a_folder_that_is_not_the_services_own_stays_and_so_do_user_and_secrets(
+    host: Host, playbook: Playbook, bare: set[str], shared: tuple[str, Path]
+) -> None:
+    name, secret = shared
+    host.check_output(f"sudo mkdir -m 0700 /var/lib/emr-monitoring-{name}")
+    host.check_output(f"sudo useradd --system --home /nonexistent --shell /usr/sbin/nologin {name}")
+    before = listing(host)
+    named = {f"{name}_data_dir": SHARED, "monitoring_secrets_dir": str(secret.parent)}
+    changed, output = changes(playbook, uninstall_purge_data=True, **named)
+    assert f"{SHARED} belongs to root and not to {name}" in " ".join(output.split())
+    assert (changed, listing(host)) == (0, before)
+    assert secret.exists()
+
+    host.check_output(f"sudo chown {name} {SHARED}")
+    assert changes(playbook, "--check", uninstall_purge_data=True, **named)[0] > 0
+    assert secret.exists()
+    changes(playbook, uninstall_purge_data=True, **named)
+    assert listing(host) ^ bare == set()
+    assert not secret.exists()
+
+
+@pytest.mark.parametrize("shared", ["grafana"], indirect=True)
+def test_the_secrets_of_data_that_nobody_recorded_stay_with_it(
+    host: Host, playbook: Playbook, shared: tuple[str, Path]
+) -> None:
+    name, secret = shared
+    named = {f"{name}_data_dir": SHARED, "monitoring_secrets_dir": str(secret.parent)}
+    assert changes(playbook, uninstall_purge_data=True, **named)[0] == 0
+    assert host.file(f"{SHARED}/theirs").exists
+    assert secret.exists()
+    host.check_output(f"sudo rm -r {SHARED}")
+    changes(playbook, uninstall_purge_data=True, **named)
+    assert not secret.exists()
 
 
 def test_a_first_run_that_was_cut_off_is_completed_by_the_next(playbook: Playbook, variables: dict[str, Any]) -> None:
