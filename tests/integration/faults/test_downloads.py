@@ -16,8 +16,8 @@ from tests.integration.node import Api, Playbook, poll, refused
 VERSION = "9.9.9"
 RELEASES = "/mnt/prometheus/releases"
 OTHER_ROOT = "/mnt/faults"
-# Each path of the server of faults, and what the error of the run holds.
 INSTALL = "[emr.monitoring.prometheus : Install the release]"
+# Each path of the server of faults, and what the error of the run holds.
 FAULTS = {
     "drop": ["the connection broke after", "Set prometheus_url to a mirror", "prometheus_fetch to controller"],
     "error": ["the server says 500", "Set prometheus_url to a mirror"],
