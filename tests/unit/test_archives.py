@@ -1,5 +1,6 @@
 """An archive of the user's choice takes the place of what the test bed would install, or is refused by name."""
 
+import gzip
 import importlib
 import io
 import os
@@ -44,7 +45,8 @@ def architecture() -> str:
 
 
 def pack(path: Path, top: str, *names: str, content: bytes = b"#!/bin/sh\n") -> Path:
-    with tarfile.open(path, "w:gz") as tar:
+    # The same bytes each time: gzip would write down when it was.
+    with gzip.GzipFile(path, "wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for name in names:
             member = tarfile.TarInfo(f"{top}/{name}" if top else name)
             member.size = len(content)

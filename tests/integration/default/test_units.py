@@ -30,6 +30,10 @@ def test_a_killed_service_comes_back(host: Host, unit: str) -> None:
     assert poll(back, 20)
 
 
+# Two parts of Grafana reach for this lock at a start, and on a busy machine the one that comes too late calls it an error.
+RACE = "Server lock for secret migration already exists"
+
+
 def test_a_healthy_start_logs_no_error(host: Host, grafana: Api, prometheus: Api) -> None:
     host.check_output(f"sudo systemctl restart {' '.join(UNITS)}")
     assert poll(lambda: answers(prometheus, "/-/ready") and answers(grafana, "/api/health"), 120)
@@ -42,7 +46,9 @@ def test_a_healthy_start_logs_no_error(host: Host, grafana: Api, prometheus: Api
         journal = host.check_output(f"sudo journalctl --no-pager -o cat _SYSTEMD_INVOCATION_ID={invocation}")
         assert "level=info" in journal.lower(), "the search itself has to find something"
         errors = [
-            line for line in journal.splitlines() if re.search(r"\blevel=(error|crit|fatal)", line, re.IGNORECASE)
+            line
+            for line in journal.splitlines()
+            if re.search(r"\blevel=(error|crit|fatal)", line, re.IGNORECASE) and RACE not in line
         ]
         assert errors == [], unit
 
