@@ -30,7 +30,7 @@ def test_a_killed_service_comes_back(host: Host, unit: str) -> None:
     assert poll(back, 20)
 
 
-# Two parts of Grafana reach for this lock at a start, and on a busy machine the one that comes too late calls it an error.
+# Two parts of Grafana reach for this lock at a start, and the one that comes too late calls it an error.
 RACE = "Server lock for secret migration already exists"
 
 
