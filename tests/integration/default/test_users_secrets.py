@@ -112,11 +112,8 @@ def test_what_prometheus_says_of_its_targets_shows_no_secret(playbook: Playbook)
         "relabel_configs": [{"target_label": "__param_any", "replacement": relabelling}],
         "static_configs": [{"targets": ["localhost:8003"], "labels": {"__param_other": label, "service": "docproc"}}],
     }
-    manager = {
-        "static_configs": [{"targets": ["localhost:9"]}],
-        "basic_auth": {"username": address, "password": address},
-    }
-    config = {"alerting": {"alertmanagers": [manager | {"path_prefix": f"/{address}"}]}}
+    login = {"username": address, "password": address}
+    config = {"alerting": {"alertmanagers": [{"static_configs": [{"targets": ["localhost:9"]}], "basic_auth": login}]}}
     for _ in range(2):
         done = playbook(
             "site.yml", "--tags=prometheus", "-vvvv", prometheus_scrape_configs=[job], prometheus_config=config
