@@ -258,12 +258,16 @@ def node_name(name: str) -> str:
 def destroy(name: str) -> None:
     """Remove a node with its volume, and the archive server once no node is left.
 
+    A stopped node of another checkout goes, too: it is what an interrupted test run left behind.
+
     :raises TestbedError: the container of that name is somebody else's
     """
     if succeeds("docker", "inspect", name):
-        networks = json.loads(run("docker", "inspect", "--format={{json .NetworkSettings.Networks}}", name))
-        if NETWORK not in networks:
-            raise TestbedError(f"The container {name} is no node of this test bed, and stays.")
+        container = json.loads(run("docker", "inspect", name))[0]
+        networks = container["NetworkSettings"]["Networks"]
+        leftover = not container["State"]["Running"] and any(n.startswith("emr-testbed-") for n in networks)
+        if NETWORK not in networks and not leftover:
+            raise TestbedError(f"The container {name} is no node of this checkout's test bed, and stays.")
         run("docker", "rm", "--force", "--volumes", name)
     if succeeds("docker", "volume", "inspect", f"{name}-mnt"):
         run("docker", "volume", "rm", f"{name}-mnt")
