@@ -1,34 +1,43 @@
-"""Unpacking: the module release against tar and sha256sum, on Prometheus' archive and on one of Grafana's size."""
+"""Unpacking: a release's installation against tar and sha256sum, Prometheus' archive and one of Grafana's size."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import os
+import shutil
+import subprocess
+import sys
 import sysconfig
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Target, ratio, spread, table
-from bench.harness import ON_NODE, PROJECT, WORK, Bed, archive, bed, grafana_is_standin, say
+from bench.harness import PROJECT, WORK, archive, grafana_is_standin, say
 
 TITLE = "Unpacking"
 # The real one of 13.2 has 457 MB, and unpacked 1.36 GB.
 GRAFANA_FILES = 13_358
 GRAFANA_BYTES = 1_360_000_000
 PROSE = """\
-The module `release` on the node, without the third of a second that any module takes to start, against `sha256sum` and
-`tar xzf` of the same archive. Only the module has everything on the disk when it is done. `like-grafana` has as many
-files and bytes as Grafana's archive, and stands for it where that cannot be had.
+The part of the module `service` that installs a release, against `sha256sum` and `tar xzf` of the same archive, both on
+the machine that measures. Only the module has everything on the disk when it is done. `like-grafana` has as many files
+and bytes as Grafana's archive, and stands for it where that cannot be had.
 
 """
-REFERENCE = """
-cd {folder} && rm -rf reference && mkdir reference && sync
-python3 -c 'import subprocess, time
+REFERENCE = "rm -rf {root} && mkdir -p {root} && sync && sha256sum {packed} >/dev/null && tar xzf {packed} -C {root}"
+# Prints the seconds, and the megabytes of its largest moment.
+INSTALL = """
+import resource, sys, time
+from ansible_collections.emr.monitoring.plugins.module_utils.release import parse
+from ansible_collections.emr.monitoring.plugins.module_utils.release_install import install
+url, sha256, root = sys.argv[1:]
+release = parse(dict(name="bench", version="1", url=url, sha256=sha256, root=root, current="", exclude=[]))
 began = time.monotonic()
-subprocess.run("sha256sum {name} >sum && tar xzf {name} -C reference", shell=True, check=True)
-print(time.monotonic() - began)'
-rm -r reference
+install(release)
+print(time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
@@ -39,32 +48,30 @@ def measure(quick: bool) -> dict[str, Any]:
     :returns: by archive: its megabytes, the seconds of both and the megabytes of memory of the module
     """
     data: dict[str, Any] = {}
-    with bed() as made:
-        made.measure_modules()
-        for packed in [archive("prometheus"), *([] if quick else [_grafana()])]:
-            say(f"archives: {packed.name}")
-            made.nodes[0].put(packed, f"{ON_NODE}/{packed.name}")
-            figures = [_unpack(made, packed) for _ in range(1 if quick else 3)]
-            data[packed.name] = {
-                "megabytes": packed.stat().st_size / 1e6,
-                **{name: [figure[name] for figure in figures] for name in figures[0]},
-            }
+    for packed in [archive("prometheus"), *([] if quick else [_grafana()])]:
+        say(f"archives: {packed.name}")
+        figures = [_unpack(packed) for _ in range(1 if quick else 3)]
+        data[packed.name] = {
+            "megabytes": packed.stat().st_size / 1e6,
+            **{name: [figure[name] for figure in figures] for name in figures[0]},
+        }
     return data
 
 
-def _unpack(made: Bed, packed: Path) -> dict[str, float]:
-    node = made.nodes[0]
-    reference = float(node.shell(REFERENCE.format(folder=ON_NODE, name=packed.name)))
-    root = f"{ON_NODE}/releases"
+def _unpack(packed: Path) -> dict[str, float]:
+    root = WORK / "unpacked"
+    began = time.monotonic()
+    subprocess.run(["sh", "-c", REFERENCE.format(root=root, packed=packed)], check=True)
+    reference = time.monotonic() - began
+    shutil.rmtree(root)
     with packed.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    made.describe(archive_url=f"file://{ON_NODE}/{packed.name}", archive_sha256=sha256, releases_root=root)
-    made.play("bench/release.yml")
-    # The second time there is nothing to unpack: what it takes is the module's start.
-    made.play("bench/release.yml")
-    node.shell(f"rm -r {root} && sync")
-    unpacked, start = made.executions()
-    return {"tar": reference, "module": unpacked["seconds"] - start["seconds"], "memory": unpacked["megabytes"]}
+    command = [sys.executable, "-c", INSTALL, packed.as_uri(), sha256, str(root)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "collections")}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    shutil.rmtree(root)
+    seconds, megabytes = map(float, done.stdout.split())
+    return {"tar": reference, "module": seconds, "memory": megabytes}
 
 
 def _grafana() -> Path:

@@ -6,9 +6,8 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from bench import peers
 from bench.figures import MAX_ROUND_TRIPS, MAX_TASKS, Target, ratio, spread, table
-from bench.harness import Bed, BenchError, Run, bed, counts, grafana_is_standin, say, scrape_configs
+from bench.harness import Bed, BenchError, Run, bed, counts, say, scrape_configs
 
 TITLE = "Runs on one node"
 LOADED_AT = re.compile(r"loaded_at: ([\d.]+)")
@@ -29,9 +28,6 @@ PROSE = """\
 Prometheus spreads its first scrapes over the scrape interval, here 15 s, by a hash of each target. A run that says
 whether a target is up has to wait for them, after the first run and wherever a job is new: there is no way to ask
 Prometheus for a scrape. What is installed meanwhile shortens the wait, such as a Grafana of real size."""
-NO_PEERS = """\
-The peers are the collections prometheus.prometheus and grafana.grafana. Galaxy could not be reached from here, so their
-column is empty; `bench/peers.py` measures them where it can be, and has not run yet."""
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -45,16 +41,15 @@ def measure(quick: bool) -> dict[str, Any]:
         say(f"runs: node {number + 1}")
         with bed() as made:
             first = made.site()
-            seconds["first_scrapes"].append(first.task("emr.monitoring.prometheus : Ask Prometheus for its targets"))
-            aside = 0 if grafana_is_standin() else first.task("emr.monitoring.grafana : Install the release")
-            seconds["first"].append(first.seconds - aside)
+            seconds["first_scrapes"].append(first.task("emr.monitoring.prometheus : Ask Prometheus until"))
+            seconds["first"].append(first.seconds)
             seconds["first_work"].append(seconds["first"][-1] - seconds["first_scrapes"][-1])
             for _ in range(1 if quick else 2):
                 seconds["floor"].append(made.floor().seconds)
                 seconds["unchanged"].append(made.unchanged().seconds)
             _change_a_job(made, seconds)
             consists = counts(made.unchanged("-vvv").output)
-    return {"seconds": seconds, "counts": asdict(consists), "peers": peers.measure(quick)}
+    return {"seconds": seconds, "counts": asdict(consists)}
 
 
 def _change_a_job(made: Bed, seconds: dict[str, list[float]]) -> None:
@@ -87,27 +82,25 @@ def targets(data: dict[str, Any]) -> list[Target]:
         return ratio(seconds[kind], seconds["floor"])
 
     return [
-        Target("nothing changed", 5, "x floor", floors("unchanged")),
+        Target("nothing changed", 3, "x floor", floors("unchanged")),
         Target("… module executions on the node", MAX_ROUND_TRIPS, "", consists["module_executions"]),
         Target("… ssh round trips", MAX_ROUND_TRIPS, "", consists["round_trips"]),
         Target("… tasks", MAX_TASKS, "", consists["tasks"]),
-        Target("one scrape job changed, until it is loaded", 6.5, "x floor", floors("job")),
-        Target("first run, Grafana's archive aside", 12, "x floor", floors("first")),
-        Target("… without the wait for the first scrapes", 12, "x floor", floors("first_work")),
+        Target("one scrape job changed, until it is loaded", 2.5, "x floor", floors("job")),
+        Target("the first run without the wait for the first scrapes", 7, "x floor", floors("first_work")),
     ]
 
 
 def text(data: dict[str, Any]) -> str:
     """Describe the figures in Markdown."""
-    seconds, consists, others = data["seconds"], data["counts"], data["peers"] or {}
+    seconds, consists = data["seconds"], data["counts"]
     rows = [
-        [what, spread(seconds[kind]), f"{ratio(seconds[kind], seconds['floor']):.1f}", spread(others.get(kind, []))]
-        for kind, what in RUNS.items()
+        [what, spread(seconds[kind]), f"{ratio(seconds[kind], seconds['floor']):.1f}"] for kind, what in RUNS.items()
     ]
     parts = [
         PROSE,
-        table(["run", "seconds", "x floor", "the peers"], *rows),
+        table(["run", "seconds", "x floor"], *rows),
         f"A run that changes nothing has {consists['tasks']} tasks, {consists['module_executions']} module executions "
         f"on the node and {consists['round_trips']} ssh round trips.",
     ]
-    return "\n\n".join(parts if others else [*parts, NO_PEERS])
+    return "\n\n".join(parts)

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import shown
 
-# How many characters of a name or an error a table can take.
-SHOWN = 300
-# What to look at where a target is down.
-NOT_THERE = "Is the service running? Is its port in prometheus_scrape_configs right?"
-REFUSED = (
-    "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
-    "itself where all targets of a job are localhost and prometheus_port."
-)
-# How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
-COLUMN = 40
 # What the role makes of its variables, beside the rule files of the folders.
 GENERATED_RULE_FILES = {"thresholds.yml": "prometheus_alert_thresholds", "runbook.yml": "prometheus_runbook_url"}
 # The highest multiple of the error budget that an alert compares with.
@@ -186,82 +174,23 @@ def _highest(threshold: str) -> float:
     return 1 if threshold.endswith("_ratio") else math.inf
 
 
-def targets_pending(
-    found: Mapping[str, Any], scrape_configs: Iterable[Mapping[str, Any]], loaded_at: str, ready_at: float = 0
-) -> list[str]:
-    """Say what Prometheus has yet to do after it loaded its configuration: it takes up targets some seconds later.
+def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return what is known beforehand of the targets of each job.
 
-    :param found: ``data`` of Prometheus' ``/api/v1/targets``
-    :param scrape_configs: the configuration that it loaded
-    :param loaded_at: when it did, as ``/api/v1/status/runtimeinfo`` says
-    :param ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
-    :returns: one phrase for each target that is to come, to go, or to be scraped with this configuration
+    :param scrape_configs: jobs in Prometheus' syntax
+    :returns: name of the job -> its static targets, each ``address`` and ``labels``; none for what is discovered
     """
-    active = found["activeTargets"]
-    known = defaultdict(list)
-    for target in (*active, *found["droppedTargets"]):
-        labels = target["discoveredLabels"]
-        known[labels["job"], labels["__address__"]].append(labels)
-    to_come = [
-        f"{job['job_name']} at {address} is to come"
+    return {
+        str(job["job_name"]): [
+            {
+                "address": str(address),
+                "labels": {name: str(value) for name, value in (group.get("labels") or {}).items()},
+            }
+            for group in job.get("static_configs") or []
+            for address in group.get("targets") or []
+        ]
         for job in scrape_configs
-        for group in job.get("static_configs", [])
-        for address in group["targets"]
-        if not any(_has(labels, group.get("labels", {})) for labels in known[job["job_name"], address])
-    ]
-    jobs = {job["job_name"] for job in scrape_configs}
-    to_go = [f"{target['scrapePool']} is to go" for target in active if target["scrapePool"] not in jobs]
-    # A failure from before is no verdict on what was loaded or started since. To the second, which loaded_at has.
-    since = max(datetime.fromisoformat(loaded_at), datetime.fromtimestamp(int(ready_at), UTC))
-    unscraped = [
-        f"{target['scrapeUrl']} is to be scraped"
-        for target in active
-        if target["health"] != "up" and datetime.fromisoformat(target["lastScrape"]).replace(microsecond=0) <= since
-    ]
-    return to_come + to_go + unscraped
-
-
-def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
-    # Those with __ steer the scrape, hold its parameters, and are not told.
-    return all(labels.get(name) == str(value) for name, value in wanted.items() if not name.startswith("__"))
-
-
-def target_table(targets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Describe each target on a line, the ones that are not up with their error.
-
-    :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
-    """
-    rows = sorted(
-        (t["health"].upper(), *map(shown, (t["scrapePool"], t["scrapeUrl"], t["lastError"]))) for t in targets
-    )
-    width = min(max((len(job) for _, job, _, _ in rows), default=0), COLUMN)
-    return [
-        f"{health:7} {job:{width}} {url}" + (f"  {error or 'not scraped yet'}" if health != "UP" else "")
-        for health, job, url, error in rows
-    ]
-
-
-def targets_down(targets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Say for each target that is not up what to look at.
-
-    :param targets: ``data.activeTargets`` of Prometheus' ``/api/v1/targets``
-    """
-    return [
-        f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
-        f"({shown(t['lastError']) or 'not scraped yet'}). " + (REFUSED if "401" in t["lastError"] else NOT_THERE)
-        for t in targets
-        if t["health"] != "up"
-    ]
-
-
-def shown(text: str) -> str:
-    """Return what a service said so that it can be shown.
-
-    Who chose the text, such as a scraped service, cannot write to the user's terminal at will, and the addresses in it
-    are without logins and queries, in which tokens stand.
-    """
-    plain = printable(text)
-    return plain[:SHOWN] + "…" * (len(plain) > SHOWN)
+    }
 
 
 class FilterModule:
@@ -275,9 +204,7 @@ class FilterModule:
             "passwords_in_files": passwords_in_files,
             "prometheus_rule_files": prometheus_rule_files,
             "shown": shown,
-            "target_table": target_table,
-            "targets_down": targets_down,
-            "targets_pending": targets_pending,
+            "static_targets": static_targets,
             "threshold_rules": threshold_rules,
             "with_self_scrape_settings": with_self_scrape_settings,
         }

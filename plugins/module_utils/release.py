@@ -8,10 +8,17 @@ import os
 import re
 import urllib.error
 import urllib.parse
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 BLOCK = 1 << 20
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Is told what is being done, and how many bytes of how many are; 0 is an unknown number.
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(doing: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 class ReleaseError(Exception):
@@ -33,6 +40,7 @@ class Release(NamedTuple):
     cache_dir: str = ""
     timeout: int = 60
     archive: str | None = None
+    readers: dict[str, str] | None = None
 
     @property
     def path(self) -> str:
@@ -50,6 +58,9 @@ def parse(options: dict[str, Any]) -> Release:
 
     Raises ReleaseError that names the option, its value and the remedy.
     """
+    for option in ("version", "url", "sha256"):
+        if not options[option]:
+            raise ReleaseError(f"{option} is missing: name the release to run.")
     given = {option: value for option, value in options.items() if option != "state"}
     release = Release(**{**given, "sha256": options["sha256"].lower()})
     try:

@@ -14,7 +14,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, Callable
 
-from ansible_collections.emr.monitoring.plugins.module_utils.release import BLOCK, ReleaseError, write_all
+from ansible_collections.emr.monitoring.plugins.module_utils.release import (
+    BLOCK,
+    Progress,
+    ReleaseError,
+    no_progress,
+    write_all,
+)
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -22,13 +28,18 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class _Hashed:
     """A file, and the SHA-256 of what was read from it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, progress: Progress) -> None:
         self._file = file
+        self._progress = progress
+        self._size = os.fstat(file.fileno()).st_size
+        self._done = 0
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
         self.sha256.update(data)
+        self._done += len(data)
+        self._progress("unpacking", self._done, self._size)
         return data
 
 
@@ -159,13 +170,14 @@ def _inside(name: str) -> str:
     return "/".join(parts[1:])
 
 
-def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> str:
+def unpack(archive: str, into: str, exclude: Iterable[str] = (), progress: Progress = no_progress) -> str:
     """Unpack a .tar.gz into an empty directory, without its top folder, and return the SHA-256 of what was read.
 
     Nothing is ever written outside.
 
-    archive and into are paths (str), exclude shell patterns (str) over the path without the top folder. The
-    caller sets a umask of 022. Raises ReleaseError for an archive that is damaged or hostile, else OSError.
+    archive and into are paths (str), exclude shell patterns (str) over the path without the top folder, progress is
+    told how far it is. The caller sets a umask of 022. Raises ReleaseError for an archive that is damaged or hostile,
+    else OSError.
     """
     patterns = [form for pattern in exclude for form in (pattern.rstrip("/"), pattern.rstrip("/") + "/*")]
     excluded = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
@@ -173,7 +185,7 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = ()) -> str:
     # A bare ValueError comes from tarfile for numbers, and from os for names, that cannot be.
     damage = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError)
     with open(archive, "rb", buffering=0) as raw, ThreadPoolExecutor(1) as pool:
-        file = _Hashed(raw)
+        file = _Hashed(raw, progress)
         stream = _Stream(file, pool)
         member: tarfile.TarInfo | None = None
         try:

@@ -15,11 +15,13 @@ from ansible.module_utils import urls
 from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     BLOCK,
     DISK_FULL,
+    Progress,
     Release,
     ReleaseError,
     digest,
     disk_full,
     mismatch,
+    no_progress,
     shown,
     write_all,
 )
@@ -31,19 +33,25 @@ class _DowngradeError(OSError):
     """A redirect that leads away from https, where the answer could be read or changed by others."""
 
 
-def download(release: Release, part: str, remedy: str, sleep: Callable[[float], None] = time.sleep) -> None:
+def download(
+    release: Release,
+    part: str,
+    remedy: str,
+    sleep: Callable[[float], None] = time.sleep,
+    progress: Progress = no_progress,
+) -> None:
     """Download the archive of release to the file part and verify its checksum.
 
-    part (a path) and remedy (a sentence for errors) are str, sleep takes seconds. A part that an interrupted
-    download left is resumed, and kept when the network fails; it is removed when its checksum is wrong or the
-    disk is full. Raises ReleaseError.
+    part (a path) and remedy (a sentence for errors) are str, sleep takes seconds, progress is told how far it is. A
+    part that an interrupted download left is resumed, and kept when the network fails; it is removed when its
+    checksum is wrong or the disk is full. Raises ReleaseError.
     """
     answered = False
     for attempt in range(1, 6):
         if os.path.exists(part) and digest(part) == release.sha256:
             return
         try:
-            _receive(release.url, part, release.timeout)
+            _receive(release.url, part, release.timeout, progress)
             break
         except urllib.error.HTTPError as error:
             answered = True
@@ -91,7 +99,7 @@ def _redirected(url: str, location: str) -> str:
     return target._replace(netloc=source.netloc).geturl() if login and target.netloc == host else target.geturl()
 
 
-def _receive(url: str, part: str, timeout: int) -> None:
+def _receive(url: str, part: str, timeout: int, progress: Progress) -> None:
     have = os.path.getsize(part) if os.path.exists(part) else 0
     response = _open(url, {"Range": f"bytes={have}-"} if have else {}, timeout)
     length: int | None = None
@@ -112,6 +120,7 @@ def _receive(url: str, part: str, timeout: int) -> None:
                 break
             write_all(fd, memoryview(data))
             have += len(data)
+            progress("downloading", have, length or 0)
     except OSError as error:
         if error.errno in DISK_FULL:
             os.ftruncate(fd, 0)

@@ -14,12 +14,14 @@ import time
 
 from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     DISK_FULL,
+    Progress,
     Release,
     ReleaseError,
     digest,
     disk_full,
     local_path,
     mismatch,
+    no_progress,
     shown,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.release_archive import _Tree, unpack
@@ -29,9 +31,12 @@ MARKER = ".release.json"
 STAGING = ".staging-"
 DOWNLOAD = ".download-"
 LOCK = ".lock"
+# How far an installation is that runs in the background, or why it failed.
+STATUS = ".install.json"
 # What a user may have put there under a name that begins likewise is not ours.
 STAGED = re.compile(r"\.staging-[a-z0-9_]{8}")
 DOWNLOADED = re.compile(r"\.download-.+-[0-9a-f]{12}\.part")
+STATUSES = re.compile(r"\.install\.json(\.[0-9a-f]{32})?")
 
 
 def is_installed(release: Release) -> bool:
@@ -109,7 +114,7 @@ def remove(name: str, root: str, dry: bool) -> tuple[list[str], list[str]]:
     gone = [
         each
         for each in everything
-        if each in ours or each == LOCK or STAGED.fullmatch(each) or DOWNLOADED.fullmatch(each)
+        if each in ours or each == LOCK or any(kind.fullmatch(each) for kind in (STAGED, DOWNLOADED, STATUSES))
     ]
     if not dry:
         for each in gone:
@@ -142,7 +147,7 @@ def prune(release: Release) -> list[str]:
     return removed
 
 
-def _verified_archive(release: Release) -> str:
+def _verified_archive(release: Release, progress: Progress) -> str:
     given = release.archive or local_path(release.url)
     if given is None:
         part = f"{DOWNLOAD}{release.name}-{release.version}-{release.sha256[:12]}.part".replace("/", "_")
@@ -151,7 +156,7 @@ def _verified_archive(release: Release) -> str:
             f"Set {release.name}_url to a mirror, a bucket or a file:// path that the node reaches, or set "
             f"{release.name}_fetch to controller to download on the controller and copy the archive to the node."
         )
-        download(release, path, remedy)
+        download(release, path, remedy, progress=progress)
         return path
     try:
         got = digest(given)
@@ -178,13 +183,13 @@ def _swap_in(staging: str, release: Release) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _build(release: Release, archive: str, staging: str) -> None:
+def _build(release: Release, archive: str, staging: str, progress: Progress) -> None:
     # Without this, a setgid root directory would hand its group down.
     os.chown(staging, os.geteuid(), os.getegid())
     os.chmod(staging, 0o755)  # noqa: S103 - services read it under their own users
     try:
         # Whoever may write the file could have changed it since it was verified.
-        if (got := unpack(archive, staging, release.exclude)) != release.sha256:
+        if (got := unpack(archive, staging, release.exclude, progress)) != release.sha256:
             raise mismatch(release, got)
         marker = {
             "name": release.name,
@@ -206,11 +211,11 @@ def _build(release: Release, archive: str, staging: str) -> None:
         raise disk_full(release.root, needed) from error
 
 
-def install(release: Release) -> list[str] | None:
+def install(release: Release, progress: Progress = no_progress) -> list[str] | None:
     """Install the release unless it is there, and return the versions pruned; None when it was there.
 
-    Either all of it is there afterwards, or the disk is as before but for a partial download. Raises
-    ReleaseError.
+    `progress` is told what is being done, and how many bytes of how many are. Either all of the release is there
+    afterwards, or the disk is as before but for a partial download. Raises ReleaseError.
     """
     if is_installed(release):
         return None
@@ -220,7 +225,7 @@ def install(release: Release) -> list[str] | None:
         with open(os.path.join(release.root, LOCK), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _remove_leftovers(release.root, STAGED)
-            return None if is_installed(release) else _install(release)
+            return None if is_installed(release) else _install(release, progress)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise disk_full(release.root, None) from error
@@ -232,18 +237,18 @@ def install(release: Release) -> list[str] | None:
         os.umask(umask)
 
 
-def _install(release: Release) -> list[str]:
+def _install(release: Release, progress: Progress) -> list[str]:
     marker = os.path.join(release.path, MARKER)
     if os.path.lexists(release.path) and (os.path.islink(release.path) or not os.path.lexists(marker)):
         raise ReleaseError(
             f"{release.path} exists but was not installed by this module, so it is not replaced. "
             f"Move it away, or set root to a directory of {release.name}'s own."
         )
-    archive = _verified_archive(release)
+    archive = _verified_archive(release, progress)
     staging = tempfile.mkdtemp(prefix=STAGING, dir=release.root)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, staging, ignore_errors=True)
-        _build(release, archive, staging)
+        _build(release, archive, staging, progress)
         _swap_in(staging, release)
     _remove_leftovers(release.root, DOWNLOADED)
     removed = prune(release)

@@ -5,25 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, Tree, TreeError, join, naming, parse
-from ansible_collections.emr.monitoring.plugins.module_utils.tree_check import run_checks
-from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan, compare
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, Tree, join, naming
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_files import FOLDER, holder, read_status
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import (
     LINKS,
     Entry,
     Manifest,
-    forget,
-    load,
-    lock,
-    save,
 )
-from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import own, staged, staging_prefix, sweep
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import own, staging_prefix
 
 Relabel = Callable[[str], Any]
 
@@ -152,46 +145,3 @@ def report(task: Task, plan: Plan, before: Mapping[str, float], now: float) -> d
         "diff": plan.diff,
         "warnings": [],
     }
-
-
-def apply(payload: Mapping[str, Any], state_dir: str, check: bool = False, relabel: Relabel = bool) -> dict[str, Any]:
-    """Bring the node to what the payload says, or in check mode only say what would change.
-
-    `relabel` is called with each path that went live. Raises TreeError with a message for the user; unless it
-    says otherwise, nothing was changed on the node.
-    """
-    name = payload["name"]
-    path = f"{state_dir}/{name}.json"
-    with ExitStack() as stack:
-        try:
-            task = parse(payload, check)
-            stack.enter_context(lock(state_dir, name, check))
-            old = load(path)
-            if not check:
-                dests = {tree.dest for tree in task.trees} | {entry.dest for entry in old.files.values()}
-                sweep(dests.union(task.links, old.links), name)
-            plan = compare(task, old)
-            result = report(task, plan, old.live_at, time.time())
-            obsolete = not (task.trees or task.links)
-            if not plan.touched:
-                if obsolete and not check:
-                    forget(state_dir, name)
-                return result
-            stages = stack.enter_context(staged(task, plan.changed))
-            result["warnings"] = run_checks(task, stages, check)
-            if check:
-                return result
-            before = journal(task, old, plan)
-            save(path, before)
-        except TreeError as err:
-            raise TreeError(f"{name}: {err}; nothing was changed on the node.", err.detail) from err
-        try:
-            folders = make_live(task, stages, before.folders, plan, relabel)
-            now = time.time()
-            if obsolete:
-                forget(state_dir, name)
-            else:
-                save(path, outcome(task, old, plan, folders, now))
-        except TreeError as err:
-            raise TreeError(f"{name}: {err}; stopped half way, the next run does the rest.") from err
-        return report(task, plan, old.live_at, now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, TreeError, join, naming
@@ -29,12 +30,16 @@ class Entry(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What earlier runs made: files by path, folders as (dest, relative path), links; and since when."""
+    """What earlier runs made: files by path, folders as (dest, relative path), links; and since when.
+
+    `notes` are what a service wants to know of itself when these files are put back; an older version made none.
+    """
 
     files: dict[str, Entry]
     folders: set[tuple[str, str]]
     links: dict[str, str]
     live_at: dict[str, float]
+    notes: Mapping[str, Any] = MappingProxyType({})
 
 
 def read_live(dest: str, rel: str, entry: Entry | None) -> File | None:
@@ -55,7 +60,8 @@ def load(path: str) -> Manifest:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
         files = {join(entry.dest, entry.rel): entry for entry in (known_entry(*fields) for fields in data["files"])}
-        return Manifest(files, {(dest, rel) for dest, rel in data["folders"]}, data["links"], data["live_at"])
+        folders = {(dest, rel) for dest, rel in data["folders"]}
+        return Manifest(files, folders, data["links"], data["live_at"], data.get("notes", {}))
     except FileNotFoundError:
         return Manifest({}, set(), {}, {})
     except (OSError, ValueError, TypeError, KeyError) as err:
@@ -71,6 +77,7 @@ def save(path: str, manifest: Manifest) -> None:
         "folders": sorted(manifest.folders),
         "links": manifest.links,
         "live_at": manifest.live_at,
+        "notes": dict(manifest.notes),
     }
     new = f"{path}.new"
     with naming(f"write the manifest {path}"):

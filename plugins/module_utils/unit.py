@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
@@ -22,6 +22,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
 MIN_AGE = 1.0
 CRASH_LOOP = 3
 INTERVAL = 0.15
+WATCH_INTERVAL = 0.5
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
 # What a login that the database does not know would come to: Grafana counts it as a wrong password.
@@ -56,21 +57,30 @@ class Service:
     """A unit and the URLs at which its service speaks.
 
     `params` are the module's options; `run` takes an argument list and returns the exit code, stdout and
-    stderr; `fetch` is what `fetcher` returns; `look` returns what the service's database says of the user.
+    stderr; `fetch` is what `fetcher` returns; `look` returns what the service's database says of the user; `admit` sees
+    to it that the service lets the user in, and returns whether it changed the password for that.
     """
 
-    def __init__(self, params: dict[str, Any], run: Run, fetch: Fetch, look: Callable[[], Login] | None = None) -> None:
+    def __init__(
+        self,
+        params: dict[str, Any],
+        run: Run,
+        fetch: Fetch,
+        look: Callable[[], Login] | None = None,
+        admit: Callable[[], bool] | None = None,
+    ) -> None:
         self.name: str = params["name"]
         self.restart_after: float = params["restart_after"]
         self.reload_after: float = params["reload_after"]
         self.reload_url: str | None = params["reload_url"]
         self.ready_url: str | None = params["ready_url"]
         self.loaded: dict[str, str] | None = params["loaded"]
-        self.answers: dict[str, str] = params["answers"]
         self.timeout: float = params["timeout"]
+        self.watched: float = params["watch"]
         self.run = run
         self.fetch = fetch
         self.look = look
+        self.admit = admit
         self.actions: list[str] = []
         self.since = 0.0
         self.ready_at = 0.0
@@ -89,6 +99,7 @@ class Service:
         # The waiting is done here, within the timeout and with an eye on crash loops. A reload is short, and
         # only the blocking call tells whether ExecReload= failed.
         flags = ["--no-block"] if action in ("start", "restart") else []
+        flags += ["--quiet"] if action == "disable" else []
         code, out, err = self.run(["systemctl", *flags, action, *target])
         if code != 0:
             reason = (err or out).strip().rstrip(".")
@@ -157,33 +168,28 @@ class Service:
             raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
         return seen[0]
 
-    def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
-        """Ask for `answers`, and return the module's results."""
+    def ask(self, urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Return the answers by name: their status, what their JSON holds, and why there is none."""
         # Whoever answers where the unit has no process is somebody else.
-        in_vain = "" if state.pid else "the unit is not running"
-        login = self.look() if self.look else Login("")
-        in_vain = in_vain or NOT_ASKED.get(login.state, "")
+        in_vain = "" if self.state().pid else "the unit is not running"
+        in_vain = in_vain or NOT_ASKED.get(self.look().state if self.look else "", "")
         answers = {}
-        for name, url in self.answers.items():
+        for name, url in urls.items():
             answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
             answers[name] = {"status": answer.status, "json": harmless(parsed(answer.body)), "error": answer.error}
             if answer.status == 401:
                 in_vain = f"not asked, since {no_answer(url, answer)}"
+        return answers
+
+    def results(self, state: State, loaded_at: float | None, refused: bool = False) -> dict[str, Any]:
+        """Return the module's results."""
         return {
             "pid": state.pid,
             "started_at": state.started,
             "ready_at": self.ready_at,
             "loaded_at": loaded_at,
             "refused": refused,
-            "answers": answers,
-            # Once more, since somebody may try passwords all the while.
-            "login": self.report_login(self.look() if self.look else login),
         }
-
-    @staticmethod
-    def report_login(login: Login) -> dict[str, Any]:
-        """Return what the module says of a login."""
-        return {"state": login.state, "locked_for": login.locked_for, "tried_from": list(login.tried_from)}
 
     def preview(self) -> dict[str, Any]:
         """Return what `converge` would, without doing anything; `actions` are set to what it would do."""
@@ -220,11 +226,55 @@ class Service:
             self.act(action)
         state, loaded_at, refused = self.wait(self.since if began else 0)
         self.ready_at = time.time() if began else 0.0
+        if self.admit and self.admit():
+            self.actions.append("password")
         if not began and loaded_at is not None and loaded_at < self.reload_after:
             self.since = time.time()
             self.reload(state)
             state, loaded_at, refused = self.wait(self.since, was_refused=refused)
+        if {"start", "restart", "reload"} & set(self.actions):
+            self.watch(state)
         return self.results(state, loaded_at, refused)
+
+    def watch(self, ready: State) -> None:
+        """Look at a service that became ready for a while; raise UnitError if it dies."""
+        until = time.monotonic() + self.watched
+        while time.monotonic() < until:
+            time.sleep(min(WATCH_INTERVAL, self.watched))
+            state = self.state()
+            if state.active != "active" or state.process != ready.process:
+                raise UnitError("was ready and died soon after")
+
+    def start_again(self, ready_url: str | None, enabled: bool) -> float:
+        """Start the unit with files that were put back, and wait for it; return the seconds that this took.
+
+        The service is ready when it answers at `ready_url` at all, even if that is for a login: it may be another one
+        than this run has. Raise UnitError where it does not.
+        """
+        began = time.monotonic()
+        for action in ("daemon-reload", "reset-failed", "enable" if enabled else "disable", "restart"):
+            self.act(action)
+
+        def probe() -> str:
+            state = self.state()
+            if not state.job and state.active in ("failed", "inactive"):
+                raise UnitError("does not stay up")
+            if state.job or state.active != "active":
+                return "it is not active yet"
+            if state.now - state.started < MIN_AGE:
+                return f"its main process is not older than {MIN_AGE:g} s"
+            answer = self.fetch(ready_url) if ready_url else Answer(200)
+            return "" if answer.status in (200, 401) else no_answer(str(ready_url), answer)
+
+        reason = poll(probe, self.timeout)
+        if reason:
+            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
+        return time.monotonic() - began
+
+    def leave(self) -> None:
+        """Stop the unit and keep it from starting."""
+        for action in ("stop", "disable"):
+            self.act(action)
 
     def report(self, error: UnitError) -> str:
         """Return the failure's message: what was tried, the unit's state and its last journal lines."""

@@ -13,15 +13,12 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
-    SHOWN,
-    prometheus_rule_files,
-    target_table,
-    targets_down,
-)
+from ansible_collections.emr.monitoring.plugins.filter.prometheus import prometheus_rule_files
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import HIDDEN, yaml_file
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import misspelt
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import SHOWN
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import down, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,11 +138,11 @@ def test_exactly_the_unknown_variables_are_named_each_with_a_known_one(names: se
 def test_what_a_service_says_of_itself_stays_on_its_line_of_the_table(job: str, url: str, error: str) -> None:
     hostile: dict[str, Any] = {"health": "down", "scrapePool": job, "scrapeUrl": url, "lastError": error, "labels": {}}
     sound = hostile | {"health": "up", "scrapePool": "sound", "scrapeUrl": "http://sound"}
-    table, sentences = target_table([hostile, sound]), targets_down([hostile, sound])
-    assert [row[:4].strip() for row in table] == ["DOWN", "UP"]
-    assert table[1].endswith(" http://sound")
+    rows, sentences = table([hostile, sound]), down([hostile, sound])
+    assert [row[:4].strip() for row in rows] == ["DOWN", "UP"]
+    assert rows[1].endswith(" http://sound")
     assert sentences[0].endswith("Is its port in prometheus_scrape_configs right?")
-    for line in (*table, *sentences):
+    for line in (*rows, *sentences):
         assert line.isprintable()
         assert len(line) < 3 * 10 * SHOWN + 200
     if f"{job}{url}{error}".isprintable():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,7 @@ from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
     mixed_self_scrapes,
     passwords_in_files,
     prometheus_rule_files,
-    shown,
-    target_table,
-    targets_down,
-    targets_pending,
+    static_targets,
     with_self_scrape_settings,
 )
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
@@ -27,15 +23,6 @@ from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import
 from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_folder, systemd_memory_limit
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-
-
-def target(health: str, job: str, error: str = "") -> dict[str, Any]:
-    return {
-        "health": health,
-        "scrapePool": job,
-        "scrapeUrl": f"http://localhost/{job}",
-        "lastError": error,
-    }
 
 
 def test_a_misspelt_variable_of_the_role_is_named_with_the_nearest_right_one() -> None:
@@ -176,94 +163,6 @@ def test_a_rule_file_with_the_name_of_one_that_the_role_makes_is_refused(
         prometheus_rule_files([str(tmp_path)])
 
 
-def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
-    assert target_table([target("up", "ingest"), target("down", "docproc", "connection refused")]) == [
-        "DOWN    docproc http://localhost/docproc  connection refused",
-        "UP      ingest  http://localhost/ingest",
-    ]
-
-
-def test_a_long_name_moves_no_other_row() -> None:
-    assert target_table([target("up", "x" * 100), target("up", "y")]) == [
-        f"UP      {'x' * 100} http://localhost/{'x' * 100}",
-        f"UP      y{' ' * 39} http://localhost/y",
-    ]
-
-
-def test_what_is_down_comes_with_what_to_look_at() -> None:
-    (sentence,) = targets_down([target("up", "ingest"), target("down", "docproc", "connection refused")])
-    assert "docproc is DOWN at http://localhost/docproc (connection refused)" in sentence
-    assert "Is the service running?" in sentence
-
-
-LOADED_AT = "2026-11-22T16:00:05Z"
-BEFORE = {"lastScrape": "2026-11-22T16:00:05.9Z"}
-NEVER = {"health": "unknown", "lastScrape": "0001-01-01T00:00:00Z"}
-NOTHING: dict[str, Any] = {"activeTargets": [], "droppedTargets": []}
-CONFIGURED = [{"job_name": "ingest", "static_configs": [{"targets": ["localhost:8000"], "labels": {"service": "a"}}]}]
-
-
-def discovered(job: str = "ingest", address: str = "localhost:8000", **labels: str) -> dict[str, Any]:
-    found = target("up", job) | {"lastScrape": "2026-11-22T16:00:06.161963531Z"}
-    return found | {"discoveredLabels": {"job": job, "__address__": address, "__scheme__": "http", **labels}}
-
-
-@pytest.mark.parametrize(
-    ("active", "dropped", "pending"),
-    [
-        ([discovered(service="a")], [], []),
-        ([], [discovered(service="a")], []),
-        ([], [], ["ingest at localhost:8000 is to come"]),
-        ([discovered(service="b")], [], ["ingest at localhost:8000 is to come"]),
-        ([discovered(service="a"), discovered("gone")], [], ["gone is to go"]),
-        ([discovered(service="a") | NEVER], [], ["http://localhost/ingest is to be scraped"]),
-        ([discovered(service="a") | {"health": "down"}], [], []),
-        ([discovered(service="a") | {"health": "down"} | BEFORE], [], ["http://localhost/ingest is to be scraped"]),
-        ([discovered(service="a") | BEFORE], [], []),
-    ],
-    ids=[
-        "settled",
-        "dropped by relabelling",
-        "to come",
-        "with other labels",
-        "to go",
-        "not scraped yet",
-        "down",
-        "down before",
-        "up before",
-    ],
-)
-def test_targets_are_pending_until_they_are_those_of_the_configuration(
-    active: list[dict[str, Any]], dropped: list[dict[str, Any]], pending: list[str]
-) -> None:
-    assert targets_pending({"activeTargets": active, "droppedTargets": dropped}, CONFIGURED, LOADED_AT) == pending
-
-
-@pytest.mark.parametrize(
-    ("ready_at", "last_scrape", "is_pending"),
-    [
-        ("16:00:30", "2026-11-22T16:00:29.9Z", True),
-        ("16:00:30", "2026-11-22T16:00:30.000000001Z", True),
-        ("16:00:30", "2026-11-22T16:00:31.000000001Z", False),
-        ("16:00:30", "2026-11-22T18:00:29.123456789+02:00", True),
-        ("16:00:30", "2026-11-22T18:00:31.123456789+02:00", False),
-        ("16:00:30", NEVER["lastScrape"], True),
-        ("15:00:00", "2026-11-22T16:00:06.1Z", False),
-    ],
-)
-def test_a_failure_from_before_a_target_was_restarted_is_no_verdict(
-    ready_at: str, last_scrape: str, is_pending: bool
-) -> None:
-    found = discovered(service="a") | {"health": "down", "lastScrape": last_scrape}
-    moment = datetime.fromisoformat(f"2026-11-22T{ready_at}.7Z").timestamp()
-    pending = targets_pending({"activeTargets": [found], "droppedTargets": []}, CONFIGURED, LOADED_AT, moment)
-    assert bool(pending) is is_pending
-
-
-def test_jobs_that_discover_their_targets_are_not_waited_for() -> None:
-    assert targets_pending(NOTHING, [{"job_name": "ec2", "ec2_sd_configs": []}], LOADED_AT) == []
-
-
 def test_passwords_go_into_files_of_their_own() -> None:
     login = {"username": "admin", "password": "a good phrase"}
     jobs = [{"job_name": "a", "basic_auth": login}, {"job_name": "b", "basic_auth": {"username": "x"}}]
@@ -366,31 +265,6 @@ def test_another_login_of_the_users_own_stays_alone(login: str) -> None:
     assert with_self_scrape_settings([job], {"basic_auth": {"username": "admin"}}, OWN) == [job]
 
 
-def test_what_wants_a_login_says_where_one_comes_from() -> None:
-    refused, gone = targets_down(
-        [target("down", "self", "server returned HTTP status 401 Unauthorized"), target("down", "x", "refused")]
-    )
-    assert "give its job a basic_auth" in refused
-    assert "all targets of a job are localhost" in refused
-    assert "login" not in gone
-
-
-@pytest.mark.parametrize(
-    ("said", "harmless"),
-    [
-        ("http://me:secret@host:1/metrics", "http://host:1/metrics"),
-        ("https://host/probe?target=x&token=secret", "https://host/probe?…"),
-        ('Get "http://h/p?token=secret": dial tcp 10.0.0.1:80', 'Get "http://h/p?…": dial tcp 10.0.0.1:80'),
-        ("two http://a:secret@b and https://c?secret", "two http://b and https://c?…"),
-        ("why? because", "why? because"),
-    ],
-)
-def test_no_login_and_no_query_of_an_address_is_shown(said: str, harmless: str) -> None:
-    assert shown(said) == harmless
-    (row,) = target_table([target("down", "x", said)])
-    assert "secret" not in row
-
-
 @pytest.mark.parametrize("salt", ["A" * 22, "z" * 22, "abcdefghij0123456789XY", "9" * 30])
 def test_a_password_has_one_hash_for_one_salt_and_fits_it(salt: str) -> None:
     hashed = bcrypt_hash("a good phrase", salt, "a_password")
@@ -410,3 +284,17 @@ def test_a_salt_that_is_none_is_replaced_by_the_option_without_which_a_node_refu
         AnsibleFilterError, match=r"remove its file and run .* monitoring_secrets_replace=a_password_salt,"
     ):
         bcrypt_hash("a good phrase", "short", "a_password")
+
+
+def test_what_is_known_of_the_targets_beforehand_is_what_stands_in_the_jobs() -> None:
+    jobs: list[dict[str, Any]] = [
+        {"job_name": 8080, "static_configs": [{"targets": ["a:1", "b:2"], "labels": {"shard": 1}}, {"targets": None}]},
+        {"job_name": "ec2", "ec2_sd_configs": [], "static_configs": None},
+        {"job_name": "bare", "static_configs": [{"targets": ["c:3"], "labels": None}]},
+    ]
+    labels = {"shard": "1"}
+    assert static_targets(jobs) == {
+        "8080": [{"address": "a:1", "labels": labels}, {"address": "b:2", "labels": labels}],
+        "ec2": [],
+        "bare": [{"address": "c:3", "labels": {}}],
+    }

@@ -1,4 +1,4 @@
-"""The controller's half of template_tree: check the options, render all files, send them in one trip."""
+"""Render all files of a service on the controller, and pack them for one trip to the node."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 
-OPTIONS = ("name", "trees", "links", "checks", "check_timeout", "state_dir")
-TREE_OPTIONS = ("src", "contents", "dest", "owner", "group", "mode", "dir_mode", "modes", "secret", "shared")
+TREE_OPTIONS = (
+    "src",
+    "contents",
+    "dest",
+    "owner",
+    "group",
+    "mode",
+    "dir_mode",
+    "modes",
+    "secret",
+    "shared",
+    "on_change",
+)
+REACTIONS = ("restart", "reload", "nothing")
 NAME = re.compile(r"[a-z0-9_-]+")
 TREE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 MODE = re.compile(r"0?[0-7]{3,4}")
@@ -68,11 +80,10 @@ def parse_checks(checks: Any, trees: Collection[str]) -> list[list[str]]:
 
 def parse_options(args: Mapping[str, Any]) -> dict[str, Any]:
     """The task's options for the payload, all but the trees; raises AnsibleActionFail for a wrong one."""
-    check_names(args, OPTIONS, "template_tree")
     name = args.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        fail("name", name, "name the manifest with a-z, 0-9, '_' and '-'")
-    trees = expect(dict, "trees", args.get("trees"), "list the trees, each by a name of its own; {} removes them all")
+        fail("name", name, "name the service with a-z, 0-9, '_' and '-'")
+    trees = expect(dict, "trees", args.get("trees") or {}, "list the trees, each by a name of its own")
     for tree in trees:
         if not TREE_NAME.fullmatch(str(tree)):
             fail("trees", tree, "name a tree with a-z, 0-9, '_' and '-', a letter first")
@@ -103,6 +114,9 @@ def parse_tree(name: str, spec: Any) -> dict[str, Any]:
         shared = boolean(given.get("shared", False))
     except TypeError:
         fail(f"{at}.shared", given["shared"], "write true or false")
+    on_change = given.get("on_change", "nothing")
+    if on_change not in REACTIONS:
+        fail(f"{at}.on_change", on_change, f"it must be one of {', '.join(REACTIONS)}")
     return {
         "src": expect((str, type(None)), f"{at}.src", given.get("src"), "name a folder in templates/"),
         "contents": expect(dict, f"{at}.contents", given.get("contents", {}), "write a dictionary, path to text"),
@@ -114,6 +128,7 @@ def parse_tree(name: str, spec: Any) -> dict[str, Any]:
         "modes": {str(key): parse_mode(f"{at}.modes.{key}", value) for key, value in modes.items()},
         "secret": [str(pattern) for pattern in secret],
         "shared": shared,
+        "on_change": on_change,
     }
 
 
@@ -159,24 +174,29 @@ def list_files(folder: str) -> list[str]:
     )
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """See the module of the same name for the documentation."""
+class Renderer:
+    """Renders trees as ansible.builtin.template does, with the variables of a task."""
 
-    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        args = self._task.args
+    def __init__(self, action: ActionBase, task_vars: Mapping[str, Any]) -> None:
+        """
+        :param action: the action whose task the trees belong to
+        :param task_vars: the variables of the task
+        """
+        self._action = action
+        self._loader = action._loader
+        self._templar = action._templar
+        self._task_vars = dict(task_vars)
+
+    def payload(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the module needs of the trees; raise AnsibleActionFail for a wrong option."""
         payload = parse_options(args)
-        trees = {str(name): parse_tree(name, spec) for name, spec in args["trees"].items()}
+        trees = {str(name): parse_tree(name, spec) for name, spec in (args.get("trees") or {}).items()}
         payload["trees"] = {
-            name: pack_tree(tree, self._collect(name, tree, task_vars or {}), shown_texts(tree["contents"]))
+            name: pack_tree(tree, self._collect(name, tree, self._task_vars), shown_texts(tree["contents"]))
             for name, tree in trees.items()
         }
-        module_args = {"name": payload["name"], "payload": pack(payload)}
-        if args.get("state_dir"):
-            module_args["state_dir"] = args["state_dir"]
-        result: dict[str, Any] = self._execute_module(module_args=module_args, task_vars=task_vars)
-        result.pop("invocation", None)
-        return result
+        payload["on_change"] = {name: tree["on_change"] for name, tree in trees.items()}
+        return payload
 
     def _collect(self, name: str, tree: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, bytes]:
         """All files of a tree by relative path."""
@@ -209,7 +229,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not src:
             return []
         try:
-            folder = self._find_needle("templates", src)
+            folder = self._action._find_needle("templates", src)
         except AnsibleError:
             folder = None
         if not folder or not os.path.isdir(folder):

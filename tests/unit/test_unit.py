@@ -18,13 +18,10 @@ import pytest
 from ansible_collections.emr.monitoring.plugins.module_utils import grafana_login, http_client, unit, unit_state
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
-from ansible_collections.emr.monitoring.plugins.modules import systemd_unit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from tests.unit.documentation import documents_its_arguments
 
 METRIC = "x_config_last_reload_success_timestamp_seconds"
 READY, METRICS, RELOAD = (f"http://localhost:1/{path}" for path in ("ready", "metrics", "reload"))
@@ -59,6 +56,7 @@ class Node:
             "daemon-reload": lambda: self.fields.update(LoadState="loaded", NeedDaemonReload="no"),
             "reset-failed": lambda: self.fields.update(ActiveState="inactive"),
             "enable": lambda: self.fields.update(UnitFileState="enabled"),
+            "disable": lambda: self.fields.update(UnitFileState="disabled"),
             "start": self.begin,
             "restart": self.begin,
             "reload": self.load,
@@ -74,6 +72,7 @@ class Node:
 
     def run(self, command: list[str]) -> tuple[int, str, str]:
         self.commands.append(command)
+        self.shows += "show" in command
         if command[0] == "journalctl":
             return 0, self.journal, ""
         action = next(word for word in command if word in self.hooks)
@@ -107,8 +106,8 @@ class Node:
             "ready_url": READY,
             "reload_url": None,
             "loaded": {"url": METRICS, "metric": METRIC},
-            "answers": {},
             "timeout": 0.2,
+            "watch": 0.0,
         }
         return Service(defaults | params, self.run, self.fetch)
 
@@ -154,17 +153,12 @@ def failure(node: Node, **params: Any) -> str:
     return service.report(caught.value)
 
 
-def test_the_documentation_lists_the_arguments() -> None:
-    assert documents_its_arguments(systemd_unit)
-
-
 def test_a_unit_as_it_should_be_is_left_alone(node: Node) -> None:
     results = converge(node, restart_after=node.started - 1, reload_after=node.loaded)
     assert node.acted() == []
     started_at = pytest.approx(node.started, abs=0.1)
-    assert results.pop("login") == {"state": "unknown", "locked_for": 0, "tried_from": []}
     times = {"started_at": started_at, "ready_at": 0, "loaded_at": node.loaded}
-    assert results == {"pid": 7, **times, "refused": False, "answers": {}}
+    assert results == {"pid": 7, **times, "refused": False}
 
 
 def test_a_new_unit_is_enabled_and_started(node: Node) -> None:
@@ -404,7 +398,6 @@ def test_a_service_that_ends_fails_long_before_the_timeout(node: Node, state: st
 
 def test_a_queued_start_is_waited_for(node: Node) -> None:
     def show() -> None:
-        node.shows += 1
         if node.shows == 5:
             node.begin()
             node.fields["Job"] = ""
@@ -495,7 +488,7 @@ def test_metrics_are_read(line: str, value: float | None) -> None:
     assert unit.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
 
 
-def test_questions_are_asked_when_the_service_works_and_any_answer_will_do(node: Node) -> None:
+def test_any_answer_will_do(node: Node) -> None:
     said = {
         "http://localhost:1/good": Answer(200, '{"a": [1]}'),
         "http://localhost:1/bad": Answer(400, '{"message": "no"}'),
@@ -503,15 +496,9 @@ def test_questions_are_asked_when_the_service_works_and_any_answer_will_do(node:
         "http://localhost:1/slow": Answer(0, error="timed out"),
     }
 
-    def fetch(url: str, *args: Any, **kwargs: Any) -> Answer:
-        if url in said:
-            assert node.acted() == ["restart"]
-            return said[url]
-        return node.fetch(url, *args, **kwargs)
-
-    service = node.service(restart_after=time.time(), answers={url[-4:].strip("/"): url for url in said})
-    service.fetch = fetch
-    assert service.converge()["answers"] == {
+    service = node.service()
+    service.fetch = lambda url, **_: said[url]
+    assert service.ask({url[-4:].strip("/"): url for url in said}) == {
         "good": {"status": 200, "json": {"a": [1]}, "error": ""},
         "bad": {"status": 400, "json": {"message": "no"}, "error": ""},
         "text": {"status": 200, "json": None, "error": ""},
@@ -529,9 +516,9 @@ def test_after_a_refused_login_nothing_more_is_asked(node: Node) -> None:
             return Answer(401 if url.endswith("login") else 200, "{}")
         return node.fetch(url, *args, **kwargs)
 
-    service = node.service(answers={url.rpartition("/")[2]: url for url in urls})
+    service = node.service()
     service.fetch = fetch
-    answers = service.converge()["answers"]
+    answers = service.ask({url.rpartition("/")[2]: url for url in urls})
     assert asked == urls[:2]
     assert [answer["status"] for answer in answers.values()] == [200, 401, 0, 0]
     assert (
@@ -621,29 +608,67 @@ def test_a_wrong_password_is_not_tried(node: Node, store: Store) -> None:
             asked.append(url)
             return node.fetch(url, method, timeout)
 
-        service = node.service(answers={"login": "http://x/login"})
+        service = node.service()
         service.fetch = fetch
         service.look = lambda: store.login(password)
-        return asked, service.converge()
+        return asked, service.ask({"login": "http://x/login"})["login"]
 
-    asked, results = answers("right password")
-    assert "http://x/login" in asked
-    assert results["login"] == {"state": "right", "locked_for": 0, "tried_from": []}
-    asked, results = answers("wrong password")
-    assert "http://x/login" not in asked
-    assert results["answers"]["login"]["status"] == 0
-    assert "the database holds another password" in results["answers"]["login"]["error"]
-    assert results["login"]["state"] == "wrong"
+    asked, _ = answers("right password")
+    assert asked == ["http://x/login"]
+    asked, answer = answers("wrong password")
+    assert asked == []
+    assert answer["status"] == 0
+    assert "the database holds another password" in answer["error"]
 
 
-def test_check_mode_asks_a_service_that_runs_and_no_other(node: Node) -> None:
-    answers = {"ready": READY}
-    assert node.service(answers=answers).preview()["answers"]["ready"]["status"] == 200
+def test_a_service_that_runs_is_asked_and_no_other(node: Node) -> None:
+    assert node.service().ask({"ready": READY})["ready"]["status"] == 200
     node.fields.update(ActiveState="inactive", MainPID="0")
-    service = node.service(answers=answers)
-    results = service.preview()
-    assert service.actions == ["start"]
-    assert results["answers"] == {"ready": {"status": 0, "json": None, "error": "the unit is not running"}}
+    assert node.service().ask({"ready": READY}) == {
+        "ready": {"status": 0, "json": None, "error": "the unit is not running"}
+    }
+
+
+@pytest.mark.parametrize("fault", [{"ActiveState": "failed"}, {"ActiveState": "activating"}, {}], ids=str)
+def test_a_service_that_dies_soon_after_it_was_ready_is_refused(
+    node: Node, fault: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit, "WATCH_INTERVAL", 0.01)
+    service = node.service(restart_after=time.time(), watch=5.0)
+
+    def die() -> None:
+        # Once it is looked at.
+        if "restart" in node.acted() and node.shows > 3:
+            node.fields.update(fault)
+            node.started += 0 if fault else 0.1
+
+    node.hooks["show"] = die
+    with pytest.raises(UnitError, match="was ready and died soon after"):
+        service.converge()
+
+
+def test_a_service_with_nothing_to_do_is_not_looked_at_for_long(node: Node) -> None:
+    began = time.monotonic()
+    node.service(watch=60.0).converge()
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_what_was_put_back_is_started_and_waited_for(node: Node, status: int) -> None:
+    """A 401 is an answer, too: the old service may have another password."""
+    node.ready = 503
+    answers = iter([503, 503, status])
+    service = node.service(timeout=5.0)
+    service.fetch = lambda url: Answer(next(answers) if url == READY else 0)
+    service.start_again(READY, enabled=False)
+    assert service.actions == ["daemon-reload", "reset-failed", "disable", "restart"]
+    assert next(answers, None) is None
+
+
+def test_what_was_put_back_and_does_not_run_either_is_said(node: Node) -> None:
+    node.ready = 0
+    with pytest.raises(UnitError, match=r"is not ready after 0\.2 s: .*Connection refused"):
+        node.service().start_again(READY, enabled=True)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

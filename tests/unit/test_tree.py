@@ -1,4 +1,4 @@
-"""template_tree: what is rendered together is checked together and goes live together."""
+"""Trees of files: what is rendered together is checked together and goes live together."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.emr.monitoring.plugins.action import template_tree as action
-from ansible_collections.emr.monitoring.plugins.module_utils import tree, tree_live, tree_manifest
+from ansible_collections.emr.monitoring.plugins.module_utils import tree, tree_apply, tree_manifest
+from ansible_collections.emr.monitoring.plugins.plugin_utils import rendered_trees as action
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.unit import systemd_standin
 
 REPOSITORY = Path(__file__).parents[2]
 STRANGER = 12345
@@ -58,7 +60,7 @@ class Node:
         return {"name": "app", "trees": parts, "links": links, "checks": checks, "check_timeout": timeout}
 
     def apply(self, payload: Payload, check: bool = False) -> dict[str, Any]:
-        return tree_live.apply(action_roundtrip(payload), str(self.state), check)
+        return tree_apply.apply(action_roundtrip(payload), str(self.state), check)
 
     def snapshot(self, *, without_state: bool = False) -> Snapshot:
         """Everything below the root: mode, inode, mtime (a folder's is no matter), content."""
@@ -871,6 +873,11 @@ def test_a_failure_half_way_says_so_and_the_next_run_does_the_rest(node: Node, m
         ({"dest": "/x", "modes": {"a": "rw"}}, "trees.config.modes.a: 'rw': write an octal number in quotes"),
         ({"dest": "/x", "secret": "web.yml"}, "trees.config.secret: 'web.yml': write a list of patterns"),
         ({"dest": "/x", "shared": "maybe"}, "trees.config.shared: 'maybe': write true or false"),
+        (
+            {"dest": "/x", "on_change": "stop"},
+            "trees.config.on_change: 'stop': it must be one of restart, reload, nothing",
+        ),
+        ({"dest": "/x", "onchange": "reload"}, "trees.config: 'onchange': unknown; did you mean 'on_change'?"),
     ],
 )
 def test_a_wrong_tree_option_names_itself_and_the_remedy(options: dict[str, Any], message: str) -> None:
@@ -882,9 +889,8 @@ def test_a_wrong_tree_option_names_itself_and_the_remedy(options: dict[str, Any]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"nam": "x"}, "template_tree: 'nam': unknown; did you mean 'name'?"),
-        ({"name": "../x"}, "name: '../x': name the manifest with"),
-        ({"trees": None}, "trees: None: list the trees, each by a name of its own; {} removes them all"),
+        ({"name": "../x"}, "name: '../x': name the service with"),
+        ({"trees": ["config"]}, "trees: ['config']: list the trees, each by a name of its own"),
         ({"trees": {}, "checks": [["true"]]}, "checks: [['true']]: list at least one tree for them to check"),
         ({"trees": {"A b": {}}}, "trees: 'A b': name a tree with"),
         ({"checks": "promtool"}, "checks: 'promtool': write a list of commands"),
@@ -912,8 +918,10 @@ PLAYBOOK = """
     hostile: !unsafe "{{{{ never }}}} {{% raw %}}"
   tasks:
     - name: Configure
-      emr.monitoring.template_tree:
+      emr.monitoring.service:
         name: app
+        unit: app.service
+        watch: 0
         state_dir: "{{{{ output }}}}/state"
         trees:
           config:
@@ -927,7 +935,7 @@ PLAYBOOK = """
     - name: Render the same with the builtin
       ansible.builtin.template: {{src: config/main.yml.j2, dest: "{{{{ output }}}}/builtin", mode: "0644"}}
     - name: Misuse
-      emr.monitoring.template_tree: {{name: app, trees: {{config: {{src: "{{{{ item }}}}", dest: /nowhere}}}}}}
+      emr.monitoring.service: {{name: a, unit: x.service, trees: {{config: {{src: "{{{{ item }}}}", dest: /nowhere}}}}}}
       loop: [missing, broken, twice]
       ignore_errors: true
 """
@@ -956,6 +964,7 @@ def test_a_play_renders_like_the_builtin_and_never_shows_a_secret(tmp_path: Path
     def play(*options: str) -> str:
         environment = {
             **os.environ,
+            "PATH": f"{systemd_standin.install(tmp_path / 'bin')}:{os.environ['PATH']}",
             "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / "collections"),
             "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
         }

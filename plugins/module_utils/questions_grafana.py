@@ -1,0 +1,80 @@
+"""What Grafana is asked, and what follows from its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
+
+# How long Grafana may take to look for new dashboards: it does every 10 s.
+DASHBOARDS = 20.0
+
+
+@dataclass(frozen=True)
+class Grafana:
+    """What a Grafana is asked.
+
+    :ivar api: its address, without a final slash
+    :ivar user: login of the administrator
+    :ivar dashboards: the titles of the dashboards that it was given, by uid
+    :ivar folder: where they lie
+    :ivar datasources: uids of the data sources that it was given
+    :ivar look: returns what its database says of the administrator
+    """
+
+    api: str
+    user: str
+    dashboards: dict[str, str]
+    folder: str
+    datasources: list[str]
+    look: Callable[[], Login] | None = None
+
+    def urls(self) -> dict[str, str]:
+        """Return the addresses to ask, by name; the login first, since no more is asked where that is refused."""
+        sources = {
+            f"health of {uid}": f"{self.api}/api/datasources/uid/{quote(uid, safe='')}/health"
+            for uid in self.datasources
+        }
+        return {
+            "login": f"{self.api}/api/user",
+            "search": f"{self.api}/api/search?type=dash-db&limit=5000",
+            **sources,
+        }
+
+    def judge(self, answers: Answers, late: bool) -> Found:
+        """Return what the answers say; `late` is whether they are the last ones."""
+        if reason := failure(answers["search"]):
+            return Found(problems=[f"{self.api}/api/search, asked as {self.user}: {reason}. {self._hint()}"])
+        taken_up = {each["uid"] for each in answers["search"]["json"]}
+        missing = [shown(title) for uid, title in self.dashboards.items() if uid not in taken_up]
+        return Found(
+            [f"Grafana has not taken up {', '.join(missing)} from {self.folder}."] if missing and late else [],
+            dict.fromkeys(missing, DASHBOARDS),
+            [f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()],
+            [*filter(None, (self._health(uid, answers) for uid in self.datasources))],
+        )
+
+    def _hint(self) -> str:
+        login = self.look() if self.look else Login("")
+        if login.locked_for:
+            places = ", ".join(map(shown, login.tried_from))
+            return (
+                f"Somebody tried wrong passwords, from {places}: it refuses the right one, too, for another "
+                f"{login.locked_for} s."
+            )
+        return "A 401 means that grafana_admin_password is not the one that site.yml last set."
+
+    def _health(self, uid: str, answers: Answers) -> str:
+        """Return what is wrong with a data source, empty where nothing is."""
+        answer = answers[f"health of {uid}"]
+        said = answer["json"] if isinstance(answer["json"], dict) else {}
+        if said.get("status") == "OK":
+            return ""
+        reason = said.get("message") or answer["error"] or f"status {answer['status']}"
+        return (
+            f"The data source {uid} in grafana_datasources does not work: {shown(reason)}. Does its url answer on the "
+            "node?"
+        )

@@ -1,0 +1,165 @@
+"""What Prometheus is asked, and what follows from its answers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
+
+# How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
+COLUMN = 40
+# Discovery hands over new targets every 5 s, and the scrape manager takes them up as often. Twice that on a busy node.
+DISCOVERY = 20.0
+# For how long after a load what is not taken up yet is waited for.
+SETTLING = 60.0
+# What to look at where a target is down.
+NOT_THERE = "Is the service running? Is its port in prometheus_scrape_configs right?"
+REFUSED = (
+    "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
+    "itself where all targets of a job are localhost and prometheus_port."
+)
+TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
+DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """What a Prometheus is asked.
+
+    :ivar api: its address, without a final slash
+    :ivar jobs: its scrape configs: name of the job -> its static targets, each an address and its labels
+    :ivar sends_alerts: whether it is to have found Alertmanagers
+    :ivar ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
+    """
+
+    api: str
+    jobs: dict[str, list[dict[str, Any]]]
+    sends_alerts: bool
+    ready_at: float = 0
+
+    def urls(self) -> dict[str, str]:
+        """Return the addresses to ask, by name."""
+        return {
+            "runtime": f"{self.api}/api/v1/status/runtimeinfo",
+            "pools": f"{self.api}/api/v1/scrape_pools",
+            "targets": f"{self.api}/api/v1/targets",
+            "alertmanagers": f"{self.api}/api/v1/alertmanagers",
+        }
+
+    def judge(self, answers: Answers, late: bool) -> Found:
+        """Return what the answers say; `late` is whether they are the last ones."""
+        for name, url in self.urls().items():
+            if reason := failure(answers[name]):
+                return Found(
+                    problems=[
+                        f"{url}: {reason}. A 401 means that prometheus_username or prometheus_password is not the one "
+                        "that site.yml last set."
+                    ]
+                )
+        data = {name: answer["json"]["data"] for name, answer in answers.items()}
+        pending = self._pending(data)
+        active, dropped = (data["alertmanagers"][f"{kind}Alertmanagers"] for kind in ("active", "dropped"))
+        problems = []
+        if self.sends_alerts and (not active or dropped):
+            left = seconds(data["runtime"]["lastConfigTime"]) + SETTLING - time.time()
+            if left > 0 and not dropped:
+                pending["the Alertmanagers are to be found"] = left
+            else:
+                left_out = ", ".join(shown(each["url"]) for each in dropped) or "what it cannot find"
+                problems.append(
+                    f"Prometheus does not send its alerts to all of prometheus_alertmanagers. It leaves out {left_out}"
+                    ": do its static_configs and relabel_configs say what they should?"
+                )
+        targets = data["targets"]["activeTargets"]
+        lines = [*table(targets), *(f"Alerts go to {shown(each['url'])}" for each in active)]
+        return Found(problems, pending, lines, down(targets))
+
+    def _pending(self, data: Mapping[str, Any]) -> dict[str, float]:
+        """Return what Prometheus has yet to do after it loaded its configuration, and within how many seconds."""
+        loaded, now = seconds(data["runtime"]["lastConfigTime"]), time.time()
+        pending = {}
+        if now - loaded < SETTLING:
+            pending = dict.fromkeys(self._missing(data), loaded + DISCOVERY - now)
+        # A failure from before is no verdict on what was loaded or started since. To the second, which `loaded` has.
+        since = max(loaded, int(self.ready_at))
+        for target in data["targets"]["activeTargets"]:
+            if target["health"] != "up" and int(seconds(target["lastScrape"])) <= since:
+                scrape = duration(target["scrapeInterval"]) + duration(target["scrapeTimeout"])
+                pending[f"{shown(target['scrapeUrl'])} is to be scraped"] = since + DISCOVERY + scrape - now
+        return pending
+
+    def _missing(self, data: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what Prometheus has not taken up yet, or not given up."""
+        pools = set(data["pools"]["scrapePools"] or [])
+        yield from (f"the job {shown(job)} is to come" for job in sorted(set(self.jobs) - pools))
+        yield from (f"the job {shown(job)} is to go" for job in sorted(pools - set(self.jobs)))
+        known = defaultdict(list)
+        listed: Counter[str] = Counter()
+        for target in data["targets"]["droppedTargets"]:
+            labels = target["discoveredLabels"]
+            listed[target.get("scrapePool", labels["job"])] += 1
+            known[labels["job"], labels["__address__"]].append(labels)
+        for target in data["targets"]["activeTargets"]:
+            labels = target["discoveredLabels"]
+            known[labels["job"], labels["__address__"]].append(labels)
+        dropped = data["targets"].get("droppedTargetCounts") or {}
+        for job, targets in self.jobs.items():
+            # Of what keep_dropped_targets leaves out, nobody knows whether it was taken up.
+            if dropped.get(job, 0) <= listed[job]:
+                yield from (
+                    f"{shown(job)} at {shown(target['address'])} is to come"
+                    for target in targets
+                    if not any(_has(labels, target["labels"]) for labels in known[job, target["address"]])
+                )
+
+
+def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
+    # Those with __ steer the scrape, hold its parameters, and are not told.
+    return all(labels.get(name) == str(value) for name, value in wanted.items() if not name.startswith("__"))
+
+
+def seconds(text: str) -> float:
+    """Return the seconds since the epoch of a time as Prometheus writes it (RFC 3339, nanoseconds, any offset)."""
+    found = TIME.match(text)
+    if not found:
+        raise ValueError(f"{text!r} is no time")
+    if found[3] == "Z":
+        offset = timedelta()
+    else:
+        offset = timedelta(hours=int(found[3][1:3]), minutes=int(found[3][4:])) * (-1 if found[3][0] == "-" else 1)
+    moment = datetime.strptime(found[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone(offset))
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds() + float(found[2] or 0)
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration as Prometheus writes it, such as 1m30s."""
+    return sum(int(number) * SECONDS[unit] for number, unit in DURATION.findall(text))
+
+
+def table(targets: list[Mapping[str, Any]]) -> list[str]:
+    """Describe each of the active targets on a line, the ones that are not up with their error."""
+    rows = sorted(
+        (t["health"].upper(), shown(t["scrapePool"]), shown(t["scrapeUrl"]), shown(t["lastError"])) for t in targets
+    )
+    width = min(max((len(job) for _, job, _, _ in rows), default=0), COLUMN)
+    return [
+        f"{health:7} {job:{width}} {url}" + (f"  {error or 'not scraped yet'}" if health != "UP" else "")
+        for health, job, url, error in rows
+    ]
+
+
+def down(targets: list[Mapping[str, Any]]) -> list[str]:
+    """Say for each of the active targets that is not up what to look at."""
+    return [
+        f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
+        f"({shown(t['lastError']) or 'not scraped yet'}). " + (REFUSED if "401" in t["lastError"] else NOT_THERE)
+        for t in targets
+        if t["health"] != "up"
+    ]

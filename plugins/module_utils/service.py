@@ -1,0 +1,195 @@
+"""One run of the module service: the release, the transaction, the questions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from ansible.module_utils.compat.version import LooseVersion
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_admin import Administrator
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login, stored_login
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import fetcher
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import Kind, ask_until_settled
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmanager import Alertmanager
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import Prometheus
+from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, parse
+from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within
+from ansible_collections.emr.monitoring.plugins.module_utils.release_install import (
+    in_use,
+    installed_at,
+    is_installed,
+    remove,
+)
+from ansible_collections.emr.monitoring.plugins.module_utils.transaction import Transaction
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import unpack
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import apply
+from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, Service, UnitError
+
+# Seconds that one trip waits for an installation; then another one says how far it is.
+PATIENCE = 8.0
+
+
+class ServiceRun:
+    """What the module does for each of its states.
+
+    :ivar actions: what systemd and the service were told to do
+    """
+
+    def __init__(self, params: Mapping[str, Any], run: Run, check: bool, relabel: Callable[[str], Any]) -> None:
+        """
+        :param params: the module's options
+        :param run: runs a command; returns exit code, stdout and stderr
+        :param check: whether nothing may be changed
+        :param relabel: is called with each path that went live
+        """
+        self.params = params
+        self.check = check
+        self.relabel = relabel
+        self.run = run
+        admin, user, password = params["admin"] or {}, params["url_username"], params["url_password"]
+        database = admin.get("database")
+        self.look: Callable[[], Login] | None = (
+            partial(stored_login, database, admin["attempts"], user, password) if database else None
+        )
+        fetch = fetcher(self.look().name if self.look else user, password, params["certificate_path"])
+        self.administrator = (
+            Administrator(
+                user,
+                password,
+                admin["url"],
+                fetch,
+                self.look or (lambda: Login(user)),
+                run,
+                admin["reset"],
+                admin["tree"],
+            )
+            if admin
+            else None
+        )
+        admit = self.administrator.admit if self.administrator else None
+        self.unit = Service(
+            {**params, "name": params["unit"], "restart_after": 0, "reload_after": 0}, run, fetch, self.look, admit
+        )
+        self.actions = self.unit.actions
+
+    def present(self) -> dict[str, Any]:
+        """Bring the service to the node; raise ReleaseError, TreeError, NotProvedError or UnitError."""
+        release = self._release()
+        if release:
+            refuse_unreadable(release)
+            if not is_installed(release) and not self.check:
+                if release.fetch == "controller" and not release.archive:
+                    return {"changed": False, "wanted": "archive"}
+                pending = installed_within(release, PATIENCE, self.params["job"] or "")
+                if pending:
+                    return {"changed": False, "pending": pending}
+        payload = unpack(self.params["payload"])
+        transaction = self._transaction(payload, installed_at(release) if release else 0)
+        try:
+            result = apply(payload, self.params["state_dir"], self.check, self.relabel, transaction)
+        except RuntimeError as error:
+            # Nothing had changed, so there was nothing to put back.
+            raise UnitError(str(error)) from error
+        if self.check:
+            transaction.due(result)
+            result.update(self.unit.preview())
+        result["changed"] = bool(
+            result["changed"] or self.unit.actions or (release and self.check and not is_installed(release))
+        )
+        if self.administrator and self.administrator.waited:
+            result["warnings"].append(self.administrator.waited)
+        asks_in_check = not (self.check and self.params["admin"])
+        return {**result, "actions": self.unit.actions, **(self._found() if asks_in_check else {})}
+
+    def asked(self) -> dict[str, Any]:
+        """Say what is due, and ask the service; nothing is changed."""
+        results = self.unit.preview()
+        found = self._found()
+        unit, problems = self.params["unit"], []
+        if self.unit.actions:
+            problems.append(f"{unit} is not as site.yml leaves it; due: {', '.join(self.unit.actions)}.")
+        elif results["refused"]:
+            problems.append(f"{unit} refused its configuration when it last read it, and runs an older one.")
+        else:
+            problems += found["found"]["problems"]
+        more = f"journalctl -u {unit.partition('.')[0]} on the node says more; another run of site.yml restores it."
+        found["found"]["problems"] = [f"{problem} {more}" for problem in problems]
+        return {"changed": False, "actions": self.unit.actions, **results, **found}
+
+    def absent(self) -> dict[str, Any]:
+        """Take the service away, all but its data."""
+        payload = {"name": self.params["name"], "trees": {}, "links": {}, "checks": [], "check_timeout": 60}
+        state = self.unit.state()
+        # A unit of that name that this module did not make is somebody else's.
+        ours = any(
+            os.path.exists(f"{self.params['state_dir']}/{self.params['name']}{end}") for end in (".json", ".undo.json")
+        )
+        if ours and state.load not in ("not-found", "") and not self.check:
+            self.unit.leave()
+        result = apply(payload, self.params["state_dir"], self.check, self.relabel)
+        if ours and not self.check:
+            self.unit.act("daemon-reload")
+            if self.unit.state().active == "failed":
+                self.unit.act("reset-failed")
+        try:
+            gone, left = remove(self.params["name"], self.params["release"]["root"], self.check)
+        except OSError as error:
+            raise ReleaseError(
+                f"{error.filename} cannot be removed: {error.strerror}. Run the task with become."
+            ) from error
+        left += [path for tree in result["trees"].values() for path in tree["left"]]
+        return {
+            **result,
+            "changed": bool(result["changed"] or gone),
+            "left": sorted(set(left)),
+            "actions": self.unit.actions,
+        }
+
+    def _release(self) -> Release | None:
+        """Return the release as it is wanted."""
+        options = self.params["release"]
+        if not options:
+            return None
+        return parse({**options, "name": self.params["name"], "archive": self.params["archive"]})
+
+    def _transaction(self, payload: Mapping[str, Any], installed: float) -> Transaction:
+        trial = self.params["trial"]
+        return Transaction(
+            self.unit,
+            payload["on_change"],
+            installed,
+            trial=Trial(**trial, unit=self.params["unit"]) if trial else None,
+            database=self.params["database"],
+            administrator=self.administrator,
+        )
+
+    def _found(self) -> dict[str, Any]:
+        """Return what the answers to the questions say."""
+        questions = self.params["questions"]
+        if not questions:
+            return {}
+        kind = self._kind(questions["kind"], questions["about"])
+        return {"found": asdict(ask_until_settled(partial(self.unit.ask, kind.urls()), kind, questions["wait"]))}
+
+    def _kind(self, kind: str, about: Mapping[str, Any]) -> Kind:
+        if kind == "grafana":
+            return Grafana(**about, look=self.look)
+        return Prometheus(**about) if kind == "prometheus" else Alertmanager(**about)
+
+
+def refuse_unreadable(release: Release) -> None:
+    """Raise ReleaseError where the release cannot read the data that the one in use has written."""
+    readers, used = release.readers, in_use(release)
+    if not readers or not used or LooseVersion(used) < LooseVersion(readers["written_by"]):
+        return
+    if LooseVersion(release.version) < LooseVersion(readers["read_by"]):
+        raise ReleaseError(
+            f"{release.name}_version is {release.version}, but {readers['data']} was written by {used}, which only "
+            f"{readers['read_by']} and newer can read. Choose {readers['read_by']} or newer, or another "
+            f"{release.name}_data_dir."
+        )

@@ -1,0 +1,284 @@
+#!/usr/bin/python
+"""Bring one service to the node as one transaction, see it work, or put back what ran before."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emr.monitoring.plugins.module_utils.release import ReleaseError, shown
+from ansible_collections.emr.monitoring.plugins.module_utils.service import ServiceRun
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeError
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import UnitError
+
+DOCUMENTATION = r"""
+module: service
+short_description: Bring one service to the node as one transaction, see it work, or put back what ran before
+description:
+  - Installs a pinned release, renders all files, has the service's own checkers judge them, makes release, files, links
+    and unit live together, starts, restarts or reloads the unit where that is due, and asks the service whether it
+    works.
+  - Where it is not ready, has not loaded its configuration or dies soon after, the files, links, the unit and its
+    enabled state that were live before are put back, the old service is started again, and the task fails with the
+    journal of the attempt. On a first install nothing is left enabled or running.
+  - What was live is kept as hard links until the service works, so that a way back needs no free disk. A run that is
+    killed in between is made good by the next one, which first puts back what was live.
+  - One trip to the node does all of this. An installation that takes longer than 8 s goes on in the background while
+    further trips say how far it is.
+  - What there is to do follows from the node's own state, never from what earlier tasks changed. A file, link or folder
+    that no earlier run made is never replaced.
+  - Runs as root.
+extends_documentation_fragment: [emr.monitoring.release, emr.monitoring.trees, emr.monitoring.asked]
+options:
+  name:
+    description: Name of the service. Errors name the role's variables by it. Two services never share one.
+    type: str
+    required: true
+  state:
+    description:
+      - V(absent) stops and disables the unit and removes the files, links and releases that this module made, if it
+        made the unit; data and users stay.
+      - V(asked) changes nothing. It tells which actions are due, and asks O(questions).
+    type: str
+    choices: [present, absent, asked]
+    default: present
+  unit:
+    description: The systemd unit, with its suffix.
+    type: str
+    required: true
+  trial:
+    description:
+      - How to try a start before a running service has to stop. The program runs for a moment with the staged files,
+        in the sandbox, under the user and the limits of the staged unit, with an empty folder of data, and in a
+        network of its own, so that nothing that it does gets out.
+    type: dict
+    suboptions:
+      command:
+        description: Program and arguments, as the unit has them but for an address that only the node has.
+        type: list
+        elements: str
+        required: true
+      data_dir:
+        description: The folder of its data, in whose place it gets an empty one.
+        type: path
+        required: true
+      ready:
+        description: What the program writes once it is ready.
+        type: str
+        required: true
+  database:
+    description: An SQLite database that another release migrates when it first starts. It is copied while the service
+      is stopped, and put back with the old release.
+    type: path
+  timeout:
+    description: For how long to wait for the service, in seconds. The stop and the start of a restart count, too.
+    type: float
+    default: 60
+  watch:
+    description: For how long a service that was started, restarted or reloaded is looked at after it was ready, in
+      seconds. If it dies meanwhile, what was live before is put back.
+    type: float
+    default: 6
+  state_dir:
+    description: The folder of the manifests on the node.
+    type: path
+    default: /var/lib/ansible-template-tree
+  payload:
+    description: Internal. The rendered files, set by the action plugin of the same name.
+    type: str
+  archive:
+    description: Internal. Path of the release's archive on the node, set by the action plugin.
+    type: path
+  job:
+    description: Internal. The installation to wait for, set by the action plugin.
+    type: str
+attributes:
+  check_mode:
+    description: Tells what would change and which actions would be taken. The checkers judge the files, where their
+      program is on the node. Grafana is not asked anything, since it counts wrong passwords.
+    support: full
+  diff_mode:
+    support: full
+requirements:
+  - python >= 3.9 and systemd >= 252 on the node
+author: [emr-monitoring contributors]
+"""
+
+EXAMPLES = r"""
+- name: Run Prometheus
+  emr.monitoring.service:
+    name: prometheus
+    unit: prometheus.service
+    release:
+      version: "3.13.2"
+      url: https://mirror.example.com/prometheus-3.13.2.linux-amd64.tar.gz
+      sha256: "{{ prometheus_sha256 }}"
+      root: /opt/prometheus/releases
+      current: /opt/prometheus/current
+    trees:
+      config: {src: config, dest: /etc/prometheus, group: prometheus, mode: "0640", on_change: reload}
+      unit: {src: unit, dest: /etc/systemd/system, shared: true, on_change: restart}
+    links: {/opt/prometheus/current: releases/3.13.2}
+    checks:
+      - [/opt/prometheus/releases/3.13.2/promtool, check, config, "{config}/prometheus.yml"]
+    ready_url: http://localhost:9090/-/ready
+    loaded:
+      url: http://localhost:9090/metrics
+      metric: prometheus_config_last_reload_success_timestamp_seconds
+
+- name: Remove it again
+  emr.monitoring.service:
+    name: prometheus
+    unit: prometheus.service
+    state: absent
+    release: {root: /opt/prometheus/releases}
+"""
+
+RETURN = r"""
+actions:
+  description: What was done (in check mode and with O(state=asked), what would be), in this order.
+  returned: always
+  type: list
+  elements: str
+  sample: [daemon-reload, reset-failed, enable, start, restart, password, reload]
+trees:
+  description: What happened to each tree, by its name.
+  returned: success
+  type: dict
+  sample: {config: {changed: [prometheus.yml], removed: [], left: [], live_at: 1795359559.1}}
+links:
+  description: What happened to the links.
+  returned: success
+  type: dict
+  sample: {changed: [], removed: [], live_at: 1795359000.5}
+started_at:
+  description: When the main process started, in seconds since the epoch; 0 if it never did.
+  returned: success
+  type: float
+ready_at:
+  description: When the service that this run started was ready, in seconds since the epoch; 0 if it started none.
+  returned: success
+  type: float
+loaded_at:
+  description: When the service last loaded its configuration, in seconds since the epoch; none if it does not answer.
+  returned: success
+  type: float
+found:
+  description: What the answers to O(questions) say.
+  returned: success, with questions
+  type: dict
+  contains:
+    problems:
+      description: Why the service is not as a run leaves it.
+      type: list
+    pending:
+      description: What it has yet to do by itself, and within how many seconds.
+      type: dict
+    lines:
+      description: What to show, such as a table of targets.
+      type: list
+    down:
+      description: What the service works with that does not work.
+      type: list
+left:
+  description: What this module did not make and O(state=absent) left.
+  returned: with state=absent
+  type: list
+  elements: str
+"""
+RELEASE: dict[str, Any] = {
+    "version": {"type": "str"},
+    "url": {"type": "str", "no_log": True},
+    "sha256": {"type": "str"},
+    "root": {"type": "path", "required": True},
+    "current": {"type": "path"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "keep": {"type": "int", "default": 2},
+    "fetch": {"type": "str", "choices": ["node", "controller"], "default": "node"},
+    "cache_dir": {"type": "path"},
+    "timeout": {"type": "int", "default": 60},
+    "readers": {"type": "dict"},
+}
+TRIAL: dict[str, Any] = {
+    "command": {"type": "list", "elements": "str", "required": True},
+    "data_dir": {"type": "path", "required": True},
+    "ready": {"type": "str", "required": True},
+}
+ADMIN: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "reset": {"type": "list", "elements": "str", "required": True},
+    "tree": {"type": "str", "required": True},
+    "database": {"type": "path"},
+    "attempts": {"type": "int", "default": 5},
+}
+QUESTIONS: dict[str, Any] = {
+    "kind": {"type": "str", "choices": ["prometheus", "grafana", "alertmanager"], "required": True},
+    "about": {"type": "dict", "required": True},
+    "wait": {"type": "float", "default": 0},
+}
+INTERNAL = ("payload", "archive", "job")
+ARGUMENTS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent", "asked"], "default": "present"},
+    "unit": {"type": "str", "required": True},
+    "release": {"type": "dict", "options": RELEASE},
+    "trees": {"type": "dict", "default": {}},
+    "links": {"type": "dict", "default": {}},
+    "checks": {"type": "list", "elements": "list", "default": []},
+    "check_timeout": {"type": "int", "default": 60},
+    "trial": {"type": "dict", "options": TRIAL},
+    "database": {"type": "path"},
+    "ready_url": {"type": "str"},
+    "loaded": {
+        "type": "dict",
+        "options": {"url": {"type": "str", "required": True}, "metric": {"type": "str", "required": True}},
+    },
+    "reload_url": {"type": "str"},
+    "url_username": {"type": "str"},
+    "url_password": {"type": "str", "no_log": True},
+    "certificate_path": {"type": "path"},
+    "admin": {"type": "dict", "options": ADMIN},
+    "questions": {"type": "dict", "options": QUESTIONS},
+    "timeout": {"type": "float", "default": 60},
+    "watch": {"type": "float", "default": 6},
+    "state_dir": {"type": "path", "default": "/var/lib/ansible-template-tree"},
+    "payload": {"type": "str", "no_log": True},
+    "archive": {"type": "path"},
+    "job": {"type": "str"},
+}
+REQUIRED_IF = [("state", "absent", ["release"])]
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_if=REQUIRED_IF,
+        required_together=[("url_username", "url_password")],
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    module.run_command_environ_update = {"LC_ALL": "C", "SYSTEMD_COLORS": "0"}
+    url = (module.params["release"] or {}).get("url")
+    if url and url == shown(url):
+        # It holds no login and no signature: errors and the most talkative run show it.
+        module.no_log_values.discard(url)
+    run = ServiceRun(
+        module.params, module.run_command, module.check_mode, partial(module.set_default_selinux_context, changed=False)
+    )
+    try:
+        result = getattr(run, module.params["state"])()
+    except (ReleaseError, TreeError, NotProvedError, UnitError) as error:
+        module.fail_json("\n".join(filter(None, [str(error), getattr(error, "detail", "")])), actions=run.actions)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""What a service is asked, and what follows from its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from ansible_collections.emr.monitoring.plugins.module_utils import questions
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
+from ansible_collections.emr.monitoring.plugins.module_utils.questions import Found, ask_until_settled, shown
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmanager import Alertmanager
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import (
+    Prometheus,
+    down,
+    duration,
+    seconds,
+    table,
+)
+
+NEVER = "0001-01-01T00:00:00Z"
+JOBS = {"ingest": [{"address": "localhost:8000", "labels": {"service": "a", "__metrics_path__": "/secret"}}]}
+
+
+def at(seconds_ago: float, offset: int = 0) -> str:
+    """Return a time in the past as Prometheus writes it, in a zone that is some hours from UTC."""
+    moment = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return moment.astimezone(timezone(timedelta(hours=offset))).isoformat()
+
+
+def target(health: str = "up", job: str = "ingest", error: str = "", **fields: Any) -> dict[str, Any]:
+    labels = {"job": job, "__address__": "localhost:8000", "service": "a", **fields.pop("labels", {})}
+    return {
+        "health": health,
+        "scrapePool": job,
+        "scrapeUrl": f"http://localhost/{job}",
+        "lastError": error,
+        "lastScrape": at(0),
+        "scrapeInterval": "15s",
+        "scrapeTimeout": "10s",
+        "discoveredLabels": labels,
+        **fields,
+    }
+
+
+def answers(
+    active: list[dict[str, Any]],
+    dropped: list[dict[str, Any]] | None = None,
+    *,
+    loaded: str = "",
+    pools: list[str] | None = None,
+    alertmanagers: tuple[list[str], list[str]] = ([], []),
+    counts: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    dropped = dropped or []
+    data = {
+        "runtime": {"lastConfigTime": loaded or at(3)},
+        "pools": {"scrapePools": ["ingest"] if pools is None else pools},
+        "targets": {"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts or {}},
+        "alertmanagers": {
+            f"{kind}Alertmanagers": [{"url": url} for url in urls]
+            for kind, urls in zip(("active", "dropped"), alertmanagers, strict=True)
+        },
+    }
+    return {name: {"status": 200, "json": {"data": found}, "error": ""} for name, found in data.items()}
+
+
+def prometheus(**fields: Any) -> Prometheus:
+    return Prometheus(**{"api": "http://x", "jobs": JOBS, "sends_alerts": False, **fields})
+
+
+@pytest.mark.parametrize(
+    ("said", "pending"),
+    [
+        (lambda: answers([target()]), []),
+        (lambda: answers([], [target()]), []),
+        (lambda: answers([]), ["ingest at localhost:8000 is to come"]),
+        (lambda: answers([target(labels={"service": "b"})]), ["ingest at localhost:8000 is to come"]),
+        (lambda: answers([target(), target(job="gone")], pools=["ingest", "gone"]), ["the job gone is to go"]),
+        (lambda: answers([], pools=[]), ["the job ingest is to come", "ingest at localhost:8000 is to come"]),
+        (lambda: answers([target("unknown", lastScrape=NEVER)]), ["http://localhost/ingest is to be scraped"]),
+        (lambda: answers([target("down")]), []),
+        (lambda: answers([target("down", lastScrape=at(9))]), ["http://localhost/ingest is to be scraped"]),
+        (lambda: answers([target(lastScrape=at(9))]), []),
+        # Not all that was dropped is listed (keep_dropped_targets).
+        (lambda: answers([], counts={"ingest": 1}), []),
+        # What is not taken up long after is not waited for in each run.
+        (lambda: answers([], loaded=at(3600)), []),
+    ],
+    ids=[
+        "settled", "dropped by relabelling", "to come", "with other labels", "to go", "a job to come", "not yet",
+        "down", "down before", "up before", "dropped and not listed", "never taken up",
+    ],
+)  # fmt: skip
+def test_targets_are_pending_until_they_are_those_of_the_configuration(
+    said: Callable[[], dict[str, Any]], pending: list[str]
+) -> None:
+    assert list(prometheus().judge(said(), late=False).pending) == pending
+
+
+@pytest.mark.parametrize("offset", [-8, 0, 5])
+@pytest.mark.parametrize(("scraped", "is_pending"), [(20, True), (0, False)])
+def test_times_are_compared_as_times_wherever_the_node_is(offset: int, scraped: int, is_pending: bool) -> None:
+    said = answers([target("down", lastScrape=at(scraped, offset))], loaded=at(10))
+    assert bool(prometheus().judge(said, late=False).pending) is is_pending
+
+
+@pytest.mark.parametrize(("ready", "is_pending"), [(2, True), (100, False)])
+def test_a_failure_from_before_a_target_was_restarted_is_no_verdict(ready: int, is_pending: bool) -> None:
+    said = answers([target("down", lastScrape=at(4))], loaded=at(200))
+    found = prometheus(ready_at=time.time() - ready).judge(said, late=False)
+    assert bool(found.pending) is is_pending
+
+
+@pytest.mark.parametrize(("interval", "least", "most"), [("15s", 15, 50), ("1h", 3600, 3640), ("1m30s", 90, 125)])
+def test_a_first_scrape_may_take_as_long_as_its_job_says(interval: str, least: int, most: int) -> None:
+    said = answers([target("unknown", lastScrape=NEVER, scrapeInterval=interval)], loaded=at(1))
+    (due,) = prometheus().judge(said, late=False).pending.values()
+    assert least <= due <= most
+
+
+def test_what_comes_later_is_not_waited_for() -> None:
+    said = answers([target("unknown", lastScrape=NEVER, scrapeInterval="1h")], loaded=at(1))
+    began = time.monotonic()
+    found = ask_until_settled(lambda: said, prometheus(), 60)
+    assert time.monotonic() - began < 5
+    assert list(found.pending) == ["http://localhost/ingest is to be scraped"]
+    assert found.lines == ["UNKNOWN ingest http://localhost/ingest  not scraped yet"]
+
+
+def test_what_comes_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "INTERVAL", 0.001)
+    later = iter([answers([]), answers([target("unknown", lastScrape=NEVER)]), answers([target()])])
+    found = ask_until_settled(lambda: next(later), prometheus(), 60)
+    assert found == Found(lines=["UP      ingest http://localhost/ingest"])
+    assert next(later, None) is None
+
+
+def test_without_a_wait_one_question_is_enough() -> None:
+    asked = []
+    found = ask_until_settled(lambda: asked.append(1) or answers([]), prometheus(), 0)  # type: ignore[func-returns-value]
+    assert asked == [1]
+    assert found.pending
+
+
+@pytest.mark.parametrize(
+    ("found", "loaded", "problem", "pending"),
+    [
+        ((["http://a"], []), 3, "", []),
+        (([], []), 3, "", ["the Alertmanagers are to be found"]),
+        (([], []), 300, "It leaves out what it cannot find", []),
+        ((["http://a"], ["http://u:secret@b"]), 3, "It leaves out http://b", []),
+    ],
+)
+def test_alerts_go_to_all_of_the_alertmanagers(
+    found: tuple[list[str], list[str]], loaded: int, problem: str, pending: list[str]
+) -> None:
+    said = answers([target()], loaded=at(loaded), alertmanagers=found)
+    verdict = prometheus(sends_alerts=True).judge(said, late=False)
+    assert list(verdict.pending) == pending
+    assert problem in "".join(verdict.problems)
+    assert bool(verdict.problems) is bool(problem)
+    assert [line for line in verdict.lines if "Alerts" in line] == [f"Alerts go to {url}" for url in found[0]]
+
+
+@pytest.mark.parametrize("missing", ["runtime", "pools", "targets", "alertmanagers"])
+def test_a_prometheus_that_does_not_answer_is_a_problem(missing: str) -> None:
+    said = answers([]) | {missing: {"status": 401, "json": None, "error": ""}}
+    (problem,) = prometheus().judge(said, late=False).problems
+    assert "HTTP 401. A 401 means that prometheus_username" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-11-22T16:00:05Z", 1795363205.0),
+        ("2026-11-22T18:00:05.25+02:00", 1795363205.25),
+        ("2026-11-22T08:30:05.123456789-07:30", 1795363205.123456789),
+        (NEVER, -62135596800.0),
+    ],
+)
+def test_a_time_is_read_as_prometheus_writes_it(text: str, wanted: float) -> None:
+    assert seconds(text) == pytest.approx(wanted)
+
+
+def test_a_duration_is_read_as_prometheus_writes_it() -> None:
+    assert [duration(text) for text in ("15s", "1m30s", "500ms", "1h", "1d")] == [15, 90, 0.5, 3600, 86400]
+
+
+def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
+    assert table([target("up", "ingest"), target("down", "docproc", "connection refused")]) == [
+        "DOWN    docproc http://localhost/docproc  connection refused",
+        "UP      ingest  http://localhost/ingest",
+    ]
+
+
+def test_a_long_name_moves_no_other_row() -> None:
+    assert table([target("up", "x" * 100), target("up", "y")]) == [
+        f"UP      {'x' * 100} http://localhost/{'x' * 100}",
+        f"UP      y{' ' * 39} http://localhost/y",
+    ]
+
+
+def test_what_is_down_comes_with_what_to_look_at() -> None:
+    (sentence,) = down([target("up", "ingest"), target("down", "docproc", "connection refused")])
+    assert "docproc is DOWN at http://localhost/docproc (connection refused)" in sentence
+    assert "Is the service running?" in sentence
+
+
+def test_what_wants_a_login_says_where_one_comes_from() -> None:
+    refused, gone = down(
+        [target("down", "self", "server returned HTTP status 401 Unauthorized"), target("down", "x", "refused")]
+    )
+    assert "give its job a basic_auth" in refused
+    assert "all targets of a job are localhost" in refused
+    assert "login" not in gone
+
+
+@pytest.mark.parametrize(
+    ("said", "harmless"),
+    [
+        ("http://me:secret@host:1/metrics", "http://host:1/metrics"),
+        ("https://host/probe?target=x&token=secret", "https://host/probe?…"),
+        ('Get "http://h/p?token=secret": dial tcp 10.0.0.1:80', 'Get "http://h/p?…": dial tcp 10.0.0.1:80'),
+        ("two http://a:secret@b and https://c?secret", "two http://b and https://c?…"),
+        ("why? because", "why? because"),
+    ],
+)
+def test_no_login_and_no_query_of_an_address_is_shown(said: str, harmless: str) -> None:
+    assert shown(said) == harmless
+    (row,) = table([target("down", "x", said)])
+    assert "secret" not in row
+
+
+GRAFANA = Grafana("http://g", "admin", {"a": "Page A", "b": "Page B"}, "/etc/dashboards", ["prom", "a/b"])
+
+
+def grafana_answers(*uids: str, health: dict[str, Any] | None = None) -> dict[str, Any]:
+    good = {"status": 200, "json": {"status": "OK"}, "error": ""}
+    sources = {"health of prom": good, "health of a/b": health or good}
+    return {"search": {"status": 200, "json": [{"uid": uid} for uid in uids], "error": ""}, **sources}
+
+
+def test_the_name_of_a_data_source_is_quoted_in_its_address() -> None:
+    assert GRAFANA.urls()["health of a/b"] == "http://g/api/datasources/uid/a%2Fb/health"
+    assert next(iter(GRAFANA.urls())) == "login"
+
+
+def test_dashboards_are_waited_for_and_then_missed() -> None:
+    early, late = (GRAFANA.judge(grafana_answers("b"), late=late) for late in (False, True))
+    assert (list(early.pending), early.problems) == (["Page A"], [])
+    assert late.problems == ["Grafana has not taken up Page A from /etc/dashboards."]
+    assert GRAFANA.judge(grafana_answers("a", "b", "c"), late=True) == Found(lines=["Page A: /d/a", "Page B: /d/b"])
+
+
+@pytest.mark.parametrize(
+    ("health", "reason"),
+    [
+        ({"status": 400, "json": {"status": "ERROR", "message": "http://u:s@x lost"}, "error": ""}, "http://x lost"),
+        ({"status": 500, "json": None, "error": ""}, "status 500"),
+        ({"status": 0, "json": None, "error": "timed out"}, "timed out"),
+        ({"status": 200, "json": [], "error": ""}, "status 200"),
+    ],
+)  # fmt: skip
+def test_a_data_source_that_does_not_work_is_named_with_the_reason(health: dict[str, Any], reason: str) -> None:
+    (sentence,) = GRAFANA.judge(grafana_answers("a", "b", health=health), late=True).down
+    assert sentence == (
+        f"The data source a/b in grafana_datasources does not work: {reason}. Does its url answer on the node?"
+    )
+
+
+def test_a_grafana_that_refuses_the_login_says_whether_somebody_else_is_to_blame() -> None:
+    said = grafana_answers() | {"search": {"status": 401, "json": None, "error": ""}}
+    (problem,) = GRAFANA.judge(said, late=False).problems
+    assert problem.endswith("HTTP 401. A 401 means that grafana_admin_password is not the one that site.yml last set.")
+    locked = Grafana(**{**GRAFANA.__dict__, "look": lambda: Login("admin", "right", 40, ("10.0.0.9",))})
+    (problem,) = locked.judge(said, late=False).problems
+    assert "tried wrong passwords, from 10.0.0.9: it refuses the right one, too, for another 40 s" in problem
+
+
+def test_alertmanager_says_whom_it_tells() -> None:
+    kind = Alertmanager("http://m", ["nowhere"])
+    said = {"receivers": {"status": 200, "json": [{"name": "nowhere"}, {"name": "team"}, {"name": "b"}], "error": ""}}
+    assert kind.judge(said, late=True) == Found(lines=["Alertmanager tells team, b"])
+    (problem,) = kind.judge({"receivers": {"status": 0, "json": None, "error": "refused"}}, late=True).problems
+    assert problem.startswith("http://m/api/v2/receivers: refused.")

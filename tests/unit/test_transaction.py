@@ -1,0 +1,408 @@
+"""What went live stays only if the service works with it: else all is as it was, whenever that is cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sqlite3
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.emr.monitoring.plugins.module_utils import transaction, tree_apply, tree_undo
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer
+from ansible_collections.emr.monitoring.plugins.module_utils.transaction import Transaction
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeError
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
+from ansible_collections.emr.monitoring.plugins.plugin_utils import rendered_trees
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing catches this."""
+
+
+class Proof:
+    """A service that works, or not."""
+
+    def __init__(self, works: bool = True) -> None:
+        self.works = works
+        self.notes: dict[str, Any] = {"ready_url": "http://x"}
+        self.said: list[str] = []
+
+    def rehearse(self, *_: Any) -> None:
+        self.said.append("rehearse")
+
+    def remember(self, plan: Plan, notes: Mapping[str, Any]) -> dict[str, Any]:
+        return {"notes": dict(notes)}
+
+    def begin(self, remembered: Mapping[str, Any]) -> None:
+        self.said.append(f"begin {remembered['notes']}")
+
+    def prove(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        self.said.append("prove")
+        if not self.works:
+            raise RuntimeError("it does not work")
+        return {"proved": True}
+
+    def put_back(self, remembered: Mapping[str, Any], restore: Callable[[], None]) -> str:
+        restore()
+        return "put back"
+
+    def tidy(self) -> None:
+        self.said.append("tidy")
+
+
+class Node:
+    """A folder that stands for the node."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.state = root / "state"
+
+    def payload(self, files: dict[str, str], links: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
+        spec = rendered_trees.parse_tree(
+            "t", {"dest": str(self.root / "etc/app"), "owner": os.geteuid(), "group": os.getegid(), **options}
+        )
+        tree = rendered_trees.pack_tree(spec, {rel: text.encode() for rel, text in files.items()}, {})
+        targets = {str(self.root / path): target for path, target in (links or {}).items()}
+        return {"name": "app", "trees": {"t": tree}, "links": targets, "checks": [], "check_timeout": 60}
+
+    def apply(self, payload: dict[str, Any], proof: Proof, check: bool = False) -> dict[str, Any]:
+        return tree_apply.apply(payload, str(self.state), check, proof=proof)
+
+    def snapshot(self) -> dict[str, tuple[int, str]]:
+        """Everything but locks: path -> mode, and content or target."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            if path.suffix != ".lock":
+                content = f"-> {path.readlink()}" if path.is_symlink() else path.read_text() if path.is_file() else "/"
+                found[str(path.relative_to(self.root))] = (path.lstat().st_mode, content)
+        return found
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+OLD = {"a.yml": "old a", "sub/b.yml": "old b", "gone/c.yml": "old c"}
+NEW = {"a.yml": "new a", "sub/b.yml": "old b", "more/d.yml": "new d"}
+OLD_LINKS, NEW_LINKS = {"opt/current": "1", "opt/gone": "1"}, {"opt/current": "2", "opt/more": "2"}
+
+
+def old(node: Node) -> dict[str, tuple[int, str]]:
+    node.apply(node.payload(OLD, OLD_LINKS, mode="0640", dir_mode="0750"), Proof())
+    return node.snapshot()
+
+
+def new(node: Node) -> dict[str, Any]:
+    return node.payload(NEW, NEW_LINKS, mode="0600", dir_mode="0700")
+
+
+def test_what_works_stays_and_nothing_of_the_way_back_is_left(node: Node) -> None:
+    old(node)
+    proof = Proof()
+    result = node.apply(new(node), proof)
+    assert (result["proved"], result["changed"]) == (True, True)
+    assert proof.said == ["tidy", "rehearse", "begin {'ready_url': 'http://x'}", "prove", "tidy"]
+    names = set(node.snapshot())
+    assert {name for name in names if "undo" in name} == set()
+    assert {"etc/app/more/d.yml", "opt/more"} <= names
+    assert not {"etc/app/gone", "etc/app/gone/c.yml", "opt/gone"} & names
+
+
+def test_what_does_not_work_is_put_back_with_modes_folders_links_and_manifest(node: Node) -> None:
+    before = old(node)
+    with pytest.raises(NotProvedError, match="it does not work\nput back"):
+        node.apply(new(node), Proof(works=False))
+    assert node.snapshot() == before
+
+
+def test_of_a_first_install_that_does_not_work_nothing_is_left(node: Node) -> None:
+    with pytest.raises(NotProvedError):
+        node.apply(new(node), Proof(works=False))
+    assert set(node.snapshot()) == {"etc", "opt", "state"}
+    assert node.apply(new(node), Proof())["changed"] is True
+
+
+def test_where_nothing_changed_nothing_is_put_back(node: Node) -> None:
+    old(node)
+    before = node.snapshot()
+    with pytest.raises(RuntimeError, match="it does not work"):
+        node.apply(node.payload(OLD, OLD_LINKS, mode="0640", dir_mode="0750"), Proof(works=False))
+    assert node.snapshot() == before
+
+
+def test_check_mode_neither_tries_nor_keeps_nor_recovers(node: Node) -> None:
+    before = old(node)
+    proof = Proof(works=False)
+    assert node.apply(new(node), proof, check=True)["changed"] is True
+    assert proof.said == []
+    assert node.snapshot() == before
+
+
+STEPS = ("link", "rename", "unlink", "rmdir", "mkdir", "symlink", "open", "chown", "chmod")
+
+
+def killed_at(number: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> bool:
+    """Run something that is killed before its system call of that number; tell whether it got that far."""
+    calls = 0
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls >= number:
+                raise KilledError
+            return real(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in STEPS:
+            patched.setattr(os, name, counted(getattr(os, name)))
+        try:
+            act()
+        except KilledError:
+            return True
+        except NotProvedError:
+            return False
+        return False
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_killed_at_any_moment_the_next_run_completes_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    number, killed = 0, True
+    while killed:
+        number += 1
+        node = Node(tmp_path / str(number))
+        node.root.mkdir()
+        before = old(node)
+        killed = killed_at(number, monkeypatch, lambda node=node: node.apply(new(node), Proof(works)))  # type: ignore[misc]
+        # The next run wants what does not work, so that only what was put back is left.
+        with pytest.raises(NotProvedError):
+            node.apply(node.payload({"x": "x"}), Proof(works=False))
+        contents = {name: content for name, (_, content) in node.snapshot().items() if not name.startswith("state")}
+        is_old = contents == {name: content for name, (_, content) in before.items() if not name.startswith("state")}
+        is_new = contents.get("etc/app/a.yml") == "new a" and contents.get("etc/app/more/d.yml") == "new d"
+        assert is_old or (is_new and works), f"killed before call {number}: {contents}"
+        assert not [name for name in contents if "undo" in name or "staging" in name], number
+    assert number > 30
+
+
+@needs_root
+def test_putting_back_needs_no_free_byte(node: Node) -> None:
+    disk = node.root / "etc"
+    disk.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody mount")
+    try:
+        before = old(node)
+        proof = Proof()
+
+        def fill(_: Mapping[str, Any]) -> dict[str, Any]:
+            filler = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)
+            with suppress(OSError):
+                while os.write(filler, b"x" * 4096):
+                    pass
+            os.close(filler)
+            raise RuntimeError("the disk is full")
+
+        proof.prove = fill  # type: ignore[method-assign, assignment]
+        with pytest.raises(NotProvedError, match="the disk is full\nput back"):
+            node.apply(new(node), proof)
+        (disk / "filler").unlink()
+        assert node.snapshot() == before
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_what_cannot_be_put_back_is_said_and_done_by_the_next_run(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = old(node)
+
+    def fail(*_: Any) -> None:
+        raise TreeError("cannot put back /etc/app: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tree_undo, "restore", fail)
+        with pytest.raises(
+            NotProvedError, match=r"could not be put back: cannot put back /etc/app: .* next run tries again"
+        ):
+            node.apply(new(node), Proof(works=False))
+    result = node.apply(node.payload(OLD, OLD_LINKS, mode="0640", dir_mode="0750"), Proof())
+    assert "an earlier run was cut off" in result["warnings"][0]
+    assert {k: v for k, v in node.snapshot().items() if "state" not in k} == {
+        k: v for k, v in before.items() if "state" not in k
+    }
+
+
+def test_a_damaged_journal_is_refused_before_anything_changes(node: Node) -> None:
+    before = old(node)
+    (node.state / "app.undo.json").write_text("{")
+    with pytest.raises(TreeError, match=r"app.undo.json cannot be read.*nothing was changed"):
+        node.apply(new(node), Proof())
+    (node.state / "app.undo.json").unlink()
+    assert node.snapshot() == before
+
+
+class Unit(Service):
+    """A unit of which nothing is asked, and what it was told."""
+
+    def __init__(self, **fields: str) -> None:
+        params = {"name": "x.service", "restart_after": 0, "reload_after": 0, "reload_url": None, "loaded": None}
+        super().__init__({**params, "ready_url": None, "timeout": 1, "watch": 0}, self.command, lambda *_: Answer(200))
+        self.fields = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", **fields}
+        self.commands: list[list[str]] = []
+
+    def command(self, words: list[str], **_: Any) -> tuple[int, str, str]:
+        self.commands.append(words)
+        if "show" in words:
+            return 0, "".join(f"{name}={value}\n" for name, value in self.fields.items()), ""
+        if words[0] == "runuser":
+            done = subprocess.run(words[words.index("--") + 1 :], capture_output=True, text=True, check=False)
+            return done.returncode, done.stdout, done.stderr
+        return 0, "", ""
+
+
+def plan(*touched: str) -> Plan:
+    return Plan({}, [], {}, [], [], set(touched), [], [])
+
+
+@pytest.mark.parametrize(
+    ("trees", "links", "installed", "due"),
+    [
+        ({"config": 5.0, "unit": 3.0, "pages": 9.0}, 2.0, 1.0, (3.0, 5.0)),
+        ({"config": 5.0, "unit": 3.0, "pages": 9.0}, 7.0, 1.0, (7.0, 5.0)),
+        ({"config": 5.0, "unit": 3.0, "pages": 9.0}, 2.0, 8.0, (8.0, 5.0)),
+    ],
+)
+def test_what_is_due_follows_from_since_when_each_tree_is_live(
+    trees: dict[str, float], links: float, installed: float, due: tuple[float, float]
+) -> None:
+    made = Transaction(Unit(), {"config": "reload", "unit": "restart", "pages": "nothing"}, installed)
+    made.due({"trees": {name: {"live_at": at} for name, at in trees.items()}, "links": {"live_at": links}})
+    assert (made.unit.restart_after, made.unit.reload_after) == due
+
+
+@pytest.mark.parametrize(
+    ("touched", "active", "tried"),
+    [
+        ({"unit"}, "active", True),
+        ({LINKS}, "active", True),
+        ({"config"}, "active", False),
+        ({"unit"}, "inactive", False),
+        (set(), "active", False),
+    ],
+)
+def test_a_start_is_tried_only_where_a_running_service_would_have_to_stop(
+    monkeypatch: pytest.MonkeyPatch, touched: set[str], active: str, tried: bool
+) -> None:
+    tries: list[Any] = []
+    monkeypatch.setattr(transaction, "rehearse", lambda *args: tries.append(args))
+    made = Transaction(Unit(ActiveState=active), {"config": "reload", "unit": "restart"}, 0, trial=object())  # type: ignore[arg-type]
+    made.rehearse(None, {}, plan(*touched))  # type: ignore[arg-type]
+    assert bool(tries) is tried
+
+
+def database(folder: Path, text: str) -> str:
+    path = folder / "grafana.db"
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("CREATE TABLE IF NOT EXISTS page (text)")
+        store.execute("DELETE FROM page")
+        store.execute("INSERT INTO page VALUES (?)", (text,))
+    return str(path)
+
+
+def page(path: str) -> str:
+    with closing(sqlite3.connect(path)) as store:
+        return str(store.execute("SELECT text FROM page").fetchone()[0])
+
+
+@pytest.mark.parametrize("kept_first", [True, False], ids=["migrated", "killed before the copy was whole"])
+def test_a_database_goes_back_with_the_release_that_wrote_it(tmp_path: Path, kept_first: bool) -> None:
+    path = database(tmp_path, "of the old release")
+    os.chmod(path, 0o640)
+    made = Transaction(Unit(), {}, 0, database=path)
+    remembered = made.remember(plan(LINKS), {})
+    # As JSON keeps it.
+    remembered = json.loads(json.dumps(remembered))
+    if kept_first:
+        made.begin(remembered)
+        database(tmp_path, "migrated")
+        Path(f"{path}-wal").write_text("of the new release")
+    else:
+        Path(f"{path}.before-upgrade.part").write_text("half")
+    said = made.put_back(remembered, lambda: None)
+    assert said.startswith("What was live before was put back and runs again")
+    assert page(path) == "of the old release"
+    assert os.stat(path).st_mode & 0o777 == 0o640
+    made.tidy()
+    assert {each.name for each in tmp_path.iterdir()} == {"grafana.db"}
+    owner = pwd.getpwuid(tmp_path.stat().st_uid).pw_name
+    copies = [words for words in made.unit.commands if words[0] == "runuser"]  # type: ignore[attr-defined]
+    assert {words[1] for words in copies} == {f"--user={owner}"}
+
+
+@pytest.mark.parametrize(
+    ("touched", "load"), [({"config"}, "loaded"), ({LINKS}, "not-found")], ids=["the same release", "a first install"]
+)
+def test_a_database_that_is_not_migrated_is_not_copied(tmp_path: Path, touched: set[str], load: str) -> None:
+    made = Transaction(Unit(LoadState=load), {}, 0, database=database(tmp_path, "x"))
+    remembered = made.remember(plan(*touched), {})
+    made.begin(remembered)
+    assert remembered["database"] is None
+    assert [words for words in made.unit.commands if "show" not in words] == []  # type: ignore[attr-defined]
+
+
+def test_a_copy_that_does_not_fit_is_refused_before_anything_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Transaction(Unit(), {}, 0, database=database(tmp_path, "x"))
+    full = os.statvfs_result((4096, 4096, 100, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    with pytest.raises(TreeError, match="another release migrates it, so a copy is kept"):
+        made.remember(plan(LINKS), {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "did", "said"),
+    [
+        ({}, ["daemon-reload", "reset-failed", "enable", "restart"], "runs again; it was ready"),
+        ({"UnitFileState": "disabled"}, ["daemon-reload", "reset-failed", "disable", "restart"], "runs again"),
+        ({"ActiveState": "inactive"}, ["daemon-reload", "stop", "enable"], "did not run then, and does not now"),
+        ({"LoadState": "not-found"}, ["daemon-reload"], "nothing of it is left enabled or running"),
+    ],
+)
+def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], said: str) -> None:
+    made = Transaction(Unit(**fields), {}, 0)
+    remembered = made.remember(plan("unit"), {})
+    restored: list[bool] = []
+    assert said in made.put_back(remembered, lambda: restored.append(True))
+    assert restored == [True]
+    assert made.unit.actions == did
+
+
+def test_a_first_install_is_stopped_and_disabled_before_its_unit_goes() -> None:
+    unit = Unit(LoadState="not-found")
+    made = Transaction(unit, {}, 0)
+    remembered = made.remember(plan("unit"), {})
+    unit.fields["LoadState"] = "loaded"
+
+    def restore() -> None:
+        assert unit.actions == ["stop", "disable"]
+        unit.fields["ActiveState"] = "failed"
+
+    made.put_back(remembered, restore)
+    assert unit.actions == ["stop", "disable", "daemon-reload", "reset-failed"]
