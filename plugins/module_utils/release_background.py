@@ -43,8 +43,10 @@ def installed_within(release: Release, seconds: float, job: str = "") -> dict[st
     status = _status(release)
     if status.get("job") == job and status.get("error"):
         raise ReleaseError(status["error"])
-    # Whoever installed it was killed.
-    return installed_within(release, max(deadline - time.monotonic(), 1))
+    raise ReleaseError(
+        f"The installation of {release.name} {release.version} in {release.root} ended without a word, as it does when "
+        "somebody kills it. What it had done is kept: run again."
+    )
 
 
 def _runs(release: Release, child: int) -> bool:

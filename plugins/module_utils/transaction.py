@@ -53,7 +53,7 @@ class Transaction:
         self.database = database
         self.administrator = administrator
         self.notes = {"ready_url": unit.ready_url}
-        self.results: dict[str, Any] = {}
+        self.attempted = False
 
     def due(self, report: Mapping[str, Any]) -> None:
         """Tell the unit what the files call for: `report` says since when each tree is live."""
@@ -117,11 +117,11 @@ class Transaction:
     def prove(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Bring the unit to the state that the files call for; raise RuntimeError with the journal where that fails."""
         self.due(report)
+        self.attempted = True
         try:
-            self.results = self.unit.converge()
+            return self.unit.converge()
         except UnitError as error:
             raise RuntimeError(self.unit.report(error)) from error
-        return self.results
 
     def put_back(self, remembered: Mapping[str, Any], restore: Callable[[], None]) -> str:
         """Put the old files and the old database back, and have the old service run as it did.
@@ -140,7 +140,9 @@ class Transaction:
                 for action in ("daemon-reload", "stop", "enable" if remembered["enabled"] else "disable"):
                     unit.act(action)
                 return "What was live before was put back; the service did not run then, and does not now."
-            took = unit.start_again(remembered["ready_url"], remembered["enabled"])
+            # What this run only had load its configuration, runs since before.
+            reload = self.attempted and not {"start", "restart"} & set(unit.actions)
+            took = unit.run_again(remembered["ready_url"], remembered["enabled"], reload)
         except UnitError as error:
             return f"What was live before was put back, but {unit.report(error)}"
         return f"What was live before was put back and runs again; it was ready after {took:.1f} s."

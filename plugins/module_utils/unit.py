@@ -245,15 +245,22 @@ class Service:
             if state.active != "active" or state.process != ready.process:
                 raise UnitError("was ready and died soon after")
 
-    def start_again(self, ready_url: str | None, enabled: bool) -> float:
-        """Start the unit with files that were put back, and wait for it; return the seconds that this took.
+    def run_again(self, ready_url: str | None, enabled: bool, reload: bool) -> float:
+        """Have the unit run with files that were put back, and wait for it; return the seconds that this took.
 
-        The service is ready when it answers at `ready_url` at all, even if that is for a login: it may be another one
-        than this run has. Raise UnitError where it does not.
+        With `reload` the process runs that ran before: it is made to load them. The service is ready when it answers at
+        `ready_url` at all, even if that is for a login: it may be another one than this run has. Raise UnitError where
+        it does not.
         """
         began = time.monotonic()
-        for action in ("daemon-reload", "reset-failed", "enable" if enabled else "disable", "restart"):
+        state = self.state()
+        for action in ("daemon-reload", "enable" if enabled else "disable"):
             self.act(action)
+        if reload and state.active == "active":
+            self.reload(state)
+        else:
+            self.act("reset-failed")
+            self.act("restart")
 
         def probe() -> str:
             state = self.state()

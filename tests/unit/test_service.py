@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -56,19 +57,19 @@ def test_an_installation_that_is_quick_enough_takes_one_call(node: Node) -> None
     assert installed_within(wanted, 60) is None
 
 
-def slow(monkeypatch: pytest.MonkeyPatch, gate: Path, end: Callable[[], None]) -> None:
-    """Have an installation tell how far it is until a file is there, and then end as told."""
+def slow(monkeypatch: pytest.MonkeyPatch, gate: Path, end: Callable[[], None] = lambda: None) -> None:
+    """Have an installation tell how far it is until a file is there, and then end as told, or install."""
+    real = release_install.install
 
     def install(wanted: Release, progress: Callable[[str, int, int], None]) -> None:
         os.makedirs(wanted.root, exist_ok=True)
-        import fcntl  # noqa: PLC0415
-
         with open(os.path.join(wanted.root, release_install.LOCK), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             while not gate.exists():
                 progress("unpacking", 20_000_000, 90_000_000)
                 time.sleep(0.01)
             end()
+        real(wanted, progress)
 
     monkeypatch.setattr(release_background, "install", install)
     monkeypatch.setattr(release_background, "WRITTEN_EVERY", 0.01)
@@ -85,12 +86,9 @@ def pending(wanted: Release, job: str = "") -> dict[str, Any]:
 
 def test_one_that_takes_longer_goes_on_and_says_how_far_it_is(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
-    real = release_install.install
-    slow(monkeypatch, gate, lambda: None)
+    slow(monkeypatch, gate)
     found = pending(wanted)
     assert {**found, "job": ""} == {"job": "", "doing": "unpacking", "done": 20_000_000, "total": 90_000_000}
-    # The installation that really installs comes when the slow one has ended without a release.
-    monkeypatch.setattr(release_background, "install", real)
     gate.touch()
     assert installed_within(wanted, 60, found["job"]) is None
     assert "1.0/etc/a.yml" in node.tree()
@@ -109,14 +107,15 @@ def test_why_one_failed_that_took_longer_is_said(node: Node, monkeypatch: pytest
         installed_within(wanted, 60, found["job"])
 
 
-def test_one_that_was_killed_is_begun_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_killed_is_said_and_the_next_run_begins_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
-    real = release_install.install
-    slow(monkeypatch, gate, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    found = pending(wanted)
-    monkeypatch.setattr(release_background, "install", real)
-    gate.touch()
-    assert installed_within(wanted, 60, found["job"]) is None
+    with monkeypatch.context() as patched:
+        slow(patched, gate, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        found = pending(wanted)
+        gate.touch()
+        with pytest.raises(ReleaseError, match="ended without a word"):
+            installed_within(wanted, 60, found["job"])
+    assert installed_within(wanted, 60) is None
     assert "1.0/etc/a.yml" in node.tree()
 
 

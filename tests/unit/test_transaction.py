@@ -379,8 +379,8 @@ def test_a_copy_that_does_not_fit_is_refused_before_anything_changes(
 @pytest.mark.parametrize(
     ("fields", "did", "said"),
     [
-        ({}, ["daemon-reload", "reset-failed", "enable", "restart"], "runs again; it was ready"),
-        ({"UnitFileState": "disabled"}, ["daemon-reload", "reset-failed", "disable", "restart"], "runs again"),
+        ({}, ["daemon-reload", "enable", "reset-failed", "restart"], "runs again; it was ready"),
+        ({"UnitFileState": "disabled"}, ["daemon-reload", "disable", "reset-failed", "restart"], "runs again"),
         ({"ActiveState": "inactive"}, ["daemon-reload", "stop", "enable"], "did not run then, and does not now"),
         ({"LoadState": "not-found"}, ["daemon-reload"], "nothing of it is left enabled or running"),
     ],
@@ -392,6 +392,18 @@ def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], 
     assert said in made.put_back(remembered, lambda: restored.append(True))
     assert restored == [True]
     assert made.unit.actions == did
+
+
+@pytest.mark.parametrize(("attempted", "action"), [("reload", "reload"), ("restart", "restart"), ("", "restart")])
+def test_what_only_had_to_load_its_configuration_is_not_restarted(attempted: str, action: str) -> None:
+    """Of a run that was killed nobody knows what it did."""
+    made = Transaction(Unit(), {}, 0)
+    remembered = made.remember(plan("config"), {})
+    if attempted:
+        made.attempted = True
+        made.unit.act(attempted)
+    made.put_back(remembered, lambda: None)
+    assert made.unit.actions[-1] == action
 
 
 def test_a_first_install_is_stopped_and_disabled_before_its_unit_goes() -> None:

@@ -660,15 +660,25 @@ def test_what_was_put_back_is_started_and_waited_for(node: Node, status: int) ->
     answers = iter([503, 503, status])
     service = node.service(timeout=5.0)
     service.fetch = lambda url: Answer(next(answers) if url == READY else 0)
-    service.start_again(READY, enabled=False)
-    assert service.actions == ["daemon-reload", "reset-failed", "disable", "restart"]
+    service.run_again(READY, enabled=False, reload=False)
+    assert service.actions == ["daemon-reload", "disable", "reset-failed", "restart"]
     assert next(answers, None) is None
 
 
 def test_what_was_put_back_and_does_not_run_either_is_said(node: Node) -> None:
     node.ready = 0
     with pytest.raises(UnitError, match=r"is not ready after 0\.2 s: .*Connection refused"):
-        node.service().start_again(READY, enabled=True)
+        node.service().run_again(READY, enabled=True, reload=False)
+
+
+@pytest.mark.parametrize(("active", "action"), [("active", "reload"), ("failed", "restart")])
+def test_a_process_that_runs_since_before_only_loads_again_what_was_put_back(
+    node: Node, active: str, action: str
+) -> None:
+    node.fields["ActiveState"] = active
+    service = node.service()
+    service.run_again(READY, enabled=True, reload=True)
+    assert service.actions[-1] == action
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -138,7 +138,6 @@ def test_data_sources_change_without_a_restart_and_users_keep_theirs(
     assert grafana.data("/api/datasources/uid/second")["url"] == own["url"]
     again = run(grafana_datasources=[edited, second])
     assert "changed=0" in again
-    assert "Have Grafana read its data sources again" not in again
     run()
     assert "timeInterval" not in grafana.data("/api/datasources/uid/prometheus")["jsonData"]
     assert grafana("/api/datasources/uid/second")[0] == 404
@@ -161,8 +160,8 @@ def test_check_and_diff_show_the_change_and_make_none(host: Host, run: Run, prom
 def test_a_tag_limits_the_run_to_its_service(host: Host, run: Run) -> None:
     before = process(host, "grafana-server.service")
     output = run("--tags", "prometheus", grafana_ini={"log": {"level": "debug"}})
-    assert "TASK [emr.monitoring.prometheus : Run the service]" in output
-    assert "TASK [emr.monitoring.grafana : Run the service]" not in output
+    assert "TASK [emr.monitoring.prometheus : Bring the release" in output
+    assert "TASK [emr.monitoring.grafana : Bring the release" not in output
     assert process(host, "grafana-server.service") == before
 
 

@@ -16,7 +16,7 @@ from tests.integration.node import Api, Playbook, poll, refused
 VERSION = "9.9.9"
 RELEASES = "/mnt/prometheus/releases"
 OTHER_ROOT = "/mnt/faults"
-INSTALL = "[emr.monitoring.prometheus : Install the release]"
+INSTALL = "[emr.monitoring.prometheus : Bring the release"
 # Each path of the server of faults, and what the error of the run holds.
 FAULTS = {
     "drop": ["the connection broke after", "Set prometheus_url to a mirror", "prometheus_fetch to controller"],
@@ -66,9 +66,7 @@ def test_a_faulty_download_is_refused_and_what_runs_runs_on(
 
     with ThreadPoolExecutor() as pool:
         for fault, done in zip(FAULTS, pool.map(run, FAULTS), strict=True):
-            refused(
-                done, f"{fault_server}/{fault}/", "[emr.monitoring.prometheus : Install the release]", *FAULTS[fault]
-            )
+            refused(done, f"{fault_server}/{fault}/", INSTALL, *FAULTS[fault])
     left = host.check_output(f"sudo find {OTHER_ROOT} -type f ! -name .lock -printf '%P\n'").split()
     # What did arrive is kept, under a name that nobody takes for a release, and only the rest is asked for.
     assert [name.rpartition("-")[0] for name in left] == [f"drop/releases/.download-prometheus-{VERSION}"]

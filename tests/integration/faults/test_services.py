@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import all_up, answers, changes
-from tests.integration.node import UNITS, Api, Playbook, poll, refused, unit_properties, words
+from tests.integration.faults.tools import all_up, answers
+from tests.integration.node import UNITS, Api, Playbook, poll, refused, unit_properties
 
 KILLS = 50
 # Kills the main process as soon as systemd has a new one, whatever that is doing at that moment.
@@ -70,22 +70,3 @@ def test_the_verification_of_a_stopped_service_fails_and_leaves_it_stopped(host:
     # Grafana runs, and says what it cannot reach.
     done = playbook("playbooks/verify.yml", "--tags=grafana")
     refused(done, "The data source prometheus in grafana_datasources does not work: ")
-
-
-def test_a_unit_that_does_not_come_up_fails_the_run_with_its_last_words(playbook: Playbook, jobs: set[str]) -> None:
-    # Prometheus takes the flag, and finds its value wrong when it opens its data.
-    done = playbook("site.yml", prometheus_flags=["--storage.tsdb.wal-segment-size=1KB"])
-    refused(
-        done,
-        "[emr.monitoring.prometheus : Run the service]",
-        "prometheus.service dies again and again",
-        "Tried: daemon-reload, restart",
-        "Its last journal lines:",
-        "flag 'storage.tsdb.wal-segment-size' must be set between 10MB and 256MB",
-        "journalctl -u prometheus.service",
-    )
-
-    # The next run restarts Prometheus, which for five seconds is ready and has no target yet, and waits for them.
-    done = playbook("site.yml", "--tags=prometheus")
-    assert changes(done)
-    assert not [name for name in jobs if f"UP {name} " not in words(done)], words(done)[-2000:]
