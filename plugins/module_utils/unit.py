@@ -9,7 +9,8 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, no_answer, parsed
-from ansible_collections.emr.monitoring.plugins.module_utils.text import harmless, printable
+from ansible_collections.emr.monitoring.plugins.module_utils.text import harmless
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_journal import last_lines
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
     PROPERTIES,
     State,
@@ -290,18 +291,12 @@ class Service:
             found = f"ActiveState={state.active}, SubState={state.sub}, Result={state.result}"
         except UnitError:
             found = "unknown"
-        # What the service wrote last may not have arrived yet.
-        self.run(["journalctl", "--sync"])
-        since = f"@{int(self.since)}"
-        # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
-        command = ["journalctl", "-u", self.name, "-n", "20", "-r", "-o", "cat", "--no-pager", "--quiet"]
-        lines = [f"  {printable(line)}" for line in self.run([*command, "--since", since])[1].splitlines()[::-1]]
         return "\n".join(
             [
                 f"{self.name} {error}.",
                 f"Tried: {', '.join(self.actions) or 'nothing, no change was due'}. State: {found}.",
                 "Its last journal lines:",
-                *(lines or ["  (none, the journal has no lines of this unit for that time)"]),
+                *last_lines(self.run, self.name, self.since),
                 f"For more: journalctl -u {self.name}",
             ]
         )

@@ -1,0 +1,23 @@
+"""What a unit wrote last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
+
+LINES = 20
+
+
+def last_lines(run: Callable[..., Any], unit: str, since: float) -> list[str]:
+    """Return the last journal lines of a unit since a moment (seconds since the epoch), or that there are none.
+
+    :param run: runs a command; returns exit code, stdout and stderr
+    """
+    # What the service wrote last may not have arrived yet.
+    run(["journalctl", "--sync"])
+    # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
+    command = ["journalctl", "-u", unit, "-n", str(LINES), "-r", "-o", "cat", "--no-pager", "--quiet"]
+    lines = [f"  {printable(line)}" for line in run([*command, "--since", f"@{int(since)}"])[1].splitlines()[::-1]]
+    return lines or ["  (none, the journal has no lines of this unit for that time)"]
