@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import Api, Playbook, unit_properties
+from tests.integration.node import Api, Playbook, refused, unit_properties
 
 SAMPLES = "/api/v1/query?query=count_over_time(up%7Bjob%3D%22prometheus%22%7D%5B1h%5D)"
 
@@ -85,3 +88,55 @@ def test_going_back_takes_seconds_since_the_old_release_is_still_there(
     assert back.returncode == 0, back.stdout
     assert host.check_output("readlink /mnt/prometheus/current") == f"releases/{newer}"
     assert samples(prometheus) >= before
+
+
+MIGRATES_AND_DIES = """#!/bin/sh
+python3 -c '
+import sqlite3
+store = sqlite3.connect("/mnt/grafana/data/grafana.db")
+store.execute("CREATE TABLE of_the_new_release (x)")
+store.execute("UPDATE user SET login = login || 1")
+store.commit()
+'
+echo "the migration went wrong" >&2
+exit 1
+"""
+TABLES = """
+import sqlite3
+store = sqlite3.connect("file:/mnt/grafana/data/grafana.db?mode=ro", uri=True)
+print(*sorted(store.execute("SELECT name FROM sqlite_master")), *store.execute("SELECT login FROM user"))
+"""
+
+
+def test_a_grafana_whose_migration_fails_goes_back_with_its_database(
+    host: Host, playbook: Playbook, grafana: Api, variables: dict[str, Any]
+) -> None:
+    ((architecture, _),) = variables["grafana_checksums"][variables["grafana_version"]].items()
+    broken = "99.0.0"
+    archive = Path(str(variables["testbed_cache"])) / f"archives/grafana-{broken}.linux-{architecture}.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        program = MIGRATES_AND_DIES.encode()
+        info = tarfile.TarInfo("grafana/bin/grafana")
+        info.size, info.mode = len(program), 0o755
+        packed.addfile(info, io.BytesIO(program))
+    checksums = {broken: {architecture: hashlib.sha256(archive.read_bytes()).hexdigest()}}
+    folder = {"title": "Of a user", "uid": "of-a-user"}
+    assert grafana("/api/folders", folder)[0] in (200, 409, 412)
+    before = host.check_output(f"sudo python3 -c '{TABLES}'"), host.check_output("readlink /mnt/grafana/current")
+    done = playbook(
+        "site.yml",
+        grafana_version=broken,
+        grafana_checksums=variables["grafana_checksums"] | checksums,
+        grafana_url=f"http://archives/{archive.name}",
+    )
+    archive.unlink()
+    refused(
+        done, "grafana-server.service dies again and again", "the migration went wrong", "was put back and runs again"
+    )
+    assert before == (
+        host.check_output(f"sudo python3 -c '{TABLES}'"),
+        host.check_output("readlink /mnt/grafana/current"),
+    )
+    assert host.check_output("sudo find /mnt/grafana/data -name '*.before-upgrade*'") == ""
+    assert grafana.data("/api/folders/of-a-user")["title"] == "Of a user"
+    assert playbook("site.yml").returncode == 0
