@@ -100,7 +100,6 @@ class Service:
         # The waiting is done here, within the timeout and with an eye on crash loops. A reload is short, and
         # only the blocking call tells whether ExecReload= failed.
         flags = ["--no-block"] if action in ("start", "restart") else []
-        flags += ["--quiet"] if action == "disable" else []
         code, out, err = self.run(["systemctl", *flags, action, *target])
         if code != 0:
             reason = (err or out).strip().rstrip(".")
