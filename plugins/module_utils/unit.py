@@ -102,8 +102,7 @@ class Service:
         flags = ["--no-block"] if action in ("start", "restart") else []
         code, out, err = self.run(["systemctl", *flags, action, *target])
         if code != 0:
-            reason = (err or out).strip().rstrip(".")
-            raise UnitError(f"could not be changed: systemctl {action} said: {reason}")
+            raise UnitError(f"could not be changed: systemctl {action} said: {(err or out).strip().rstrip('.')}")
 
     def reload(self, state: State) -> None:
         """Have the service load its configuration again; raise UnitError if it or systemd refuses."""
