@@ -1,0 +1,51 @@
+"""A node that the project's first version provisioned is taken over as it is."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.faults.tools import FILES, changes, pids
+from tests.integration.node import Playbook
+
+PROJECT = Path(__file__).resolve().parents[3]
+# The last commit before each service became one transaction.
+VERSION_1 = "2661c428a71b0561c4efa9bd32e391fe1456cf91"
+
+
+@pytest.fixture
+def version_1(tmp_path: Path) -> Path:
+    """Return a checkout of version 1 with the test bed's archives."""
+    archived = subprocess.run(["git", "archive", VERSION_1], cwd=PROJECT, capture_output=True, check=False)
+    if archived.returncode:
+        pytest.skip("this checkout has no history with version 1")
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
+        archive.extractall(tmp_path, filter="tar")
+    generated = "molecule/testbed/group_vars/testbed/generated.yml"
+    shutil.copy(PROJECT / generated, tmp_path / generated)
+    return tmp_path
+
+
+def test_a_node_of_version_1_is_taken_over_without_a_change(
+    host: Host, playbook: Playbook, version_1: Path, variables: dict[str, Any]
+) -> None:
+    newest, *_ = variables["prometheus_checksums"]
+    changes(playbook("playbooks/uninstall.yml", uninstall_purge_data=True))
+    done = subprocess.run(
+        ["ansible-playbook", "site.yml", "-i", "molecule/upgrade/inventory", "-e", f"prometheus_version={newest}"],
+        cwd=version_1,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert changes(done)
+    before = host.check_output(FILES), pids(host)
+    assert changes(playbook("site.yml", prometheus_version=newest)) == 0
+    assert (host.check_output(FILES), pids(host)) == before
