@@ -48,7 +48,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "prometheus_flags": ["--a={config}"],
             "prometheus_root": "/mnt/a\nUser=root",
         },
-        ["prometheus_prot is not a variable of this role: did you mean prometheus_port?",
+        ["prometheus_prot is not a variable of this project: did you mean prometheus_port?",
          "prometheus_version is 9.9.9, but prometheus_checksums has no", "sha256sums.txt",
          "prometheus_retention_time is '15x'", "prometheus_retention_size is 'much'", "prometheus_memory_max is '2GB'",
          "prometheus_password needs 12 characters", "prometheus_password begins or ends with a space",
