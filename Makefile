@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 TESTBED := python molecule/testbed/testbed.py
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint unit aws molecule bench dashboards pins lock
+.PHONY: help up down verify test lint unit aws molecule bench dashboards docs pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,7 +35,7 @@ lint: .venv/installed ## check the style of everything
 	@ANSIBLE_COLLECTIONS_PATH=collections ansible-lint --strict
 	@ruff check . molecule/testbed/grafana_standin/bin/grafana
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
-	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 unit: .venv/installed ## run the unit tests
 	@$(TESTBED) archives
@@ -65,8 +65,11 @@ bench: .venv/bench ## measure what all this costs (40 minutes on a quiet machine
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards
 
+docs: .venv/installed ## write the pages that list the variables from the roles' specs and defaults
+	@python reference.py
+
 pins: .venv/installed ## list newer releases; with SET=prometheus=3.13.4, pin one and its checksums
-	@python pins.py $(SET)
+	@python pins.py $(SET) && python reference.py
 
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 lock: .venv/installed ## pin the Python tools anew, with hashes
