@@ -22,7 +22,7 @@ ROLE = ROOT / "roles/alertmanager"
 AMTOOL = ROOT / ".cache/testbed/amtool"
 EXAMPLES = [
     *re.findall(r"^## (.*?)$.*?^```yaml\n(.*?)^```", (ROOT / "docs/alerting.md").read_text(), re.M | re.S),
-    *re.findall(r"^\*\*(Alerts .*?)\*\*.*?^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S),
+    *re.findall(r"^## (Alerts .*?)$.*?^```yaml\n(.*?)^```", (ROOT / "docs/recipes.md").read_text(), re.M | re.S),
 ]
 TEAM_AND_ON_CALL = next(text for title, text in EXAMPLES if "PagerDuty" in title)
 
@@ -40,8 +40,9 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
         known: dict[str, Any] = {"ansible_facts": {"architecture": "x86_64"}}
         known |= {f"vault_{name}": "a secret" for name in re.findall(r"vault_(\w+)", variables)}
         for path in ("defaults/main.yml", "vars/main.yml"):
-            known |= loader.load_from_file(str(ROLE / path), trusted_as_template=True)
-        known |= loader.load(variables)
+            for role in (ROLE.parent / "settings", ROLE):
+                known |= loader.load_from_file(str(role / path), trusted_as_template=True)
+        known |= {"alertmanager_password": "", "inventory_hostname": "node"} | loader.load(variables)
         template = trust_as_template("{{ __alertmanager_files['alertmanager.yml'].content }}")
         file = tmp_path / "alertmanager.yml"
         file.write_text(Templar(loader, known).template(template))
@@ -70,7 +71,7 @@ def test_the_documents_have_examples() -> None:
         "PagerDuty for what is critical, a channel for the rest",
         "Amazon SNS",
         "When the monitoring itself dies",
-        "Alerts to a person.",
+        "Alerts to a person",
     ]
 
 
