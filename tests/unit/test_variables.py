@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROLES = PROJECT / "roles"
@@ -90,12 +91,12 @@ class Checkout:
         (folder / "show.yml").write_text(yaml.safe_dump([play]))
 
     def show(
-        self, inventory: Path, mode: str, names: list[str] = WATCHED, **extra_vars: Any
+        self, inventory: Path, mode: str, names: list[str] = WATCHED, options: Sequence[str] = (), **extra_vars: Any
     ) -> dict[str, tuple[dict[str, Any], list[str]]]:
         """Return by host the values of variables, and what is said of scrape jobs that have no effect."""
         (self.folder / "names.json").write_text(json.dumps({"names": names, **extra_vars}))
-        options = ["-i", inventory, "-e", f"@{self.folder}/names.json"]
-        output = run_ansible("playbook", self.folder / "show.yml", *options, cwd=self.cwd(mode))
+        given = ["-i", inventory, "-e", f"@{self.folder}/names.json", *options]
+        output = run_ansible("playbook", self.folder / "show.yml", *given, cwd=self.cwd(mode))
         found: dict[str, list[Any]] = {}
         for host, text in re.findall(r"ok: \[([\w-]+)\].*?SHOWN:([\w+/=]+)", output, re.DOTALL):
             found.setdefault(host, []).append(json.loads(base64.b64decode(text)))
@@ -284,9 +285,31 @@ def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, mo
 
 @pytest.mark.parametrize("inventory", ["emr", "local", "demo"])
 def test_an_inventory_can_be_read_without_a_role(inventory: str) -> None:
-    options = ["-i", PROJECT / "inventory" / inventory, "-m", "debug", "-a", f"var={JOBS}"]
+    options = ["-i", PROJECT / "inventory" / inventory, "-m", "debug", "-a", "var=hostvars[inventory_hostname]"]
+    # What the test bed writes once it has made a node.
+    options += ["-e", f"testbed_cache={PROJECT}"]
     shown = run_ansible("adhoc", "emr_master", *options, cwd=Path("/"))
     assert "localhost:9090" in shown
+    assert "undefined" not in shown
+
+
+@pytest.mark.parametrize("place", ["vars of the host in hosts.yml", "group_vars of a sibling", "host_vars"])
+def test_a_secret_from_a_vault_counts_wherever_it_is_set(checkout: Checkout, place: str) -> None:
+    phrases = {"grafana_admin_password": "a phrase of the vault", "prometheus_password": "another phrase of the vault"}
+    inventory = write_inventory(checkout, {place: dict.fromkeys(phrases, "in the vault")})
+    (checkout.folder / "vault").write_text("the password of the vault")
+    vault = VaultLib([("default", VaultSecret(b"the password of the vault"))])
+    for path in [*inventory.glob("host_vars/*"), *inventory.glob("group_vars/*.yml"), inventory / "hosts.yml"]:
+        text = path.read_text()
+        for name, phrase in phrases.items():
+            lines = vault.encrypt(phrase).decode().splitlines()
+            block = "".join(f"\n{' ' * 20}{line}" for line in lines)
+            text = text.replace(f"{name}: in the vault", f"{name}: !vault |{block}")
+        path.write_text(text)
+    shown = checkout.show(inventory, MODES[1], options=["--vault-password-file", str(checkout.folder / "vault")])
+    values = shown[re.sub(r"\W", "-", place)][0]
+    assert {name: values[name] for name in phrases} == phrases
+    assert values["grafana_prometheus_password"] == phrases["prometheus_password"]
 
 
 def test_nothing_of_the_project_but_the_scrape_jobs_stands_where_it_could_win_over_a_user() -> None:
