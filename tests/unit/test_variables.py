@@ -128,6 +128,7 @@ MODES = ("with ansible.cfg", "without ansible.cfg")
 FOR_ALL = ("vars of all in hosts.yml", "vars of the group in hosts.yml", "group_vars/all", "-e")
 FOR_ONE = (
     "vars of a child in hosts.yml",
+    "vars of a sibling in hosts.yml",
     "vars of the host in hosts.yml",
     "group_vars of a child",
     "group_vars of a sibling",
@@ -141,6 +142,7 @@ GROUPS = {
     "group_vars of a sibling that sorts first": "a_sibling",
     "group_vars of a cluster's own group": "emr_j_2AXXXXXXGAPLF",
     "vars of a child in hosts.yml": "child_in_hosts",
+    "vars of a sibling in hosts.yml": "sibling_in_hosts",
 }
 
 
@@ -179,7 +181,7 @@ def write_inventory(checkout: Checkout, places: dict[str, dict[str, Any]], *, el
             master.setdefault("children", {})[child] = own
         elif child:
             master["hosts"][host] = None
-            inventory[child] = {"hosts": {host: None}}
+            inventory[child] = {"hosts": {host: None}} | ({"vars": values} if "hosts.yml" in place else {})
         if "group_vars" in place:
             (groups / f"{child or place.removeprefix('group_vars/')}.yml").write_text(yaml.safe_dump(values))
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
@@ -198,13 +200,14 @@ def assert_counts(values: dict[str, Any], number: int) -> None:
 
 # Scrape jobs are the one thing that the project ships in group_vars: where others have no effect, which is said.
 WEAK = {"vars of all in hosts.yml", "vars of the group in hosts.yml", "group_vars/all"}
+IN_HOSTS = {"vars of a child in hosts.yml", "vars of a sibling in hosts.yml"}
 LOSES = {
     ("with ansible.cfg", False): WEAK,
     ("with ansible.cfg", True): WEAK,
-    ("without ansible.cfg", False): {*WEAK, "vars of a child in hosts.yml"},
+    ("without ansible.cfg", False): {*WEAK, *IN_HOSTS},
     # What lies beside the playbook wins over all that an inventory elsewhere says of a group.
     ("without ansible.cfg", True): {*WEAK, *GROUPS},
-    ("world-writable", False): {*WEAK, "vars of a child in hosts.yml"},
+    ("world-writable", False): {*WEAK, *IN_HOSTS},
 }
 
 
