@@ -2,9 +2,12 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
+# Each is a hook of .pre-commit-config.yaml, too.
+LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
+SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/uninstall/list_node.sh
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint unit aws molecule bench dashboards pins lock
+.PHONY: help up down verify test lint $(LINTERS) unit unit-complete aws molecule bench dashboards docs pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,18 +31,32 @@ verify: .venv/installed ## ask the local node again whether everything works
 # Three keep two cores busy. They leave the time to answer to the nodes, whose containers share the CPU by themselves.
 PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
 test: .venv/installed .venv/aws ## run all the tests, three at a time
-	$(PARALLEL) unit lint aws $(SCENARIOS:%=molecule-%)
+	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%)
 
-lint: .venv/installed ## check the style of everything
+lint: $(LINTERS) ## check the style of everything
+
+lint-yaml: .venv/installed
 	@yamllint --strict .
+
+lint-ansible: .venv/installed
 	@ANSIBLE_COLLECTIONS_PATH=collections ansible-lint --strict
+
+lint-python: .venv/installed
 	@ruff check . molecule/testbed/grafana_standin/bin/grafana
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
-	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
-unit: .venv/installed ## run the unit tests
+lint-types: .venv/installed
+	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+
+lint-shell: .venv/installed
+	@shellcheck $(SCRIPTS)
+
+unit: .venv/installed ## run the unit tests; without the test bed's archives those are skipped that need promtool or amtool
+	@pytest tests/unit -rs
+
+unit-complete: .venv/installed
 	@$(TESTBED) archives
-	@pytest tests/unit
+	@UNIT_TESTS=complete pytest tests/unit
 
 .venv/aws: .venv/installed requirements-aws.txt tests/aws/collection.txt
 	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-aws.txt
@@ -65,8 +82,11 @@ bench: .venv/bench ## measure what all this costs (40 minutes on a quiet machine
 dashboards: .venv/installed ## write the dashboards' JSON files from their source
 	@python -m dashboards
 
+docs: .venv/installed ## write the pages that list the variables from the roles' specs and defaults
+	@python reference.py
+
 pins: .venv/installed ## list newer releases; with SET=prometheus=3.13.4, pin one and its checksums
-	@python pins.py $(SET)
+	@python pins.py $(SET) && python reference.py
 
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 lock: .venv/installed ## pin the Python tools anew, with hashes

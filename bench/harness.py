@@ -181,7 +181,7 @@ class Bed:
         :param variables: what all of them have too
         """
         named = hosts or {node.name: {"ansible_port": node.port} for node in self.nodes}
-        # Variables of a group would give way to group_vars.
+        # Scrape jobs of a group would give way to group_vars.
         group = {"hosts": {name: {**own, **self.common, **variables} for name, own in named.items()}}
         self.inventory.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump({"emr_master": {"children": {"testbed": group}}}, sort_keys=False)

@@ -1,4 +1,4 @@
-"""Find misspelt role variables, which Ansible itself would silently ignore."""
+"""Find misspelt variables, which Ansible itself would silently ignore."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = r"""
 name: misspelt_variables
-short_description: Describe each variable with a role's prefix that the role does not know
+author: EMR monitoring
+version_added: "1.0.0"
+short_description: Describe each variable that is set and that no role of this collection knows
 options:
   _terms:
-    description: Folders of roles; each has C(meta/argument_specs.yml).
+    description:
+      - What to look at. A text that ends in C(_) is for every variable that begins with it; another one is the name of
+        a variable, and for every one that is written nearly like it.
     required: true
 """
 EXAMPLES = r"""
 - name: Refuse misspelt variables
   ansible.builtin.assert:
-    that: query('emr.monitoring.misspelt_variables', role_path) == []
+    that: query('emr.monitoring.misspelt_variables', 'prometheus_', 'emr_required') == []
 """
 RETURN = r"""
 _raw:
@@ -29,19 +33,37 @@ _raw:
   elements: str
 """
 
+ROLES = Path(__file__).parents[2] / "roles"
+# Two letters of a dozen; the name of a variable of somebody else's that begins alike differs by a word.
+NEARLY = 0.85
+
 
 def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Describe each variable that a role does not know.
+    """Describe each variable that no role knows.
 
-    :param names: variable names that are set, all with the role's prefix
-    :param known: the role's public variable names, with the same prefix
+    :param names: variable names that are set
+    :param known: the roles' public variable names
     :returns: one sentence per unknown name, with the nearest right one
     """
     known = sorted(known)
     return [
-        f"{name} is not a variable of this role: did you mean {max(known, key=lambda right: _likeness(name, right))}?"
+        f"{name} is not a variable of this project: did you mean "
+        f"{max(known, key=lambda right: _likeness(name, right))}?"
         for name in sorted(set(names) - set(known))
     ]
+
+
+def looked_at(names: Iterable[str], terms: Iterable[str]) -> list[str]:
+    """Return the names that begin with a term that ends in ``_``, or that are written nearly like another term."""
+    terms = list(terms)
+    prefixes = tuple(term for term in terms if term.endswith("_"))
+    whole = [term for term in terms if term not in prefixes]
+    return [name for name in names if name.startswith(prefixes) or any(_nearly(name, term) for term in whole)]
+
+
+def _nearly(name: str, term: str) -> bool:
+    matcher = SequenceMatcher(None, name, term)
+    return min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= NEARLY and matcher.ratio() >= NEARLY
 
 
 def _likeness(name: str, right: str) -> float:
@@ -54,10 +76,12 @@ class LookupModule(LookupBase):  # type: ignore[misc]
     """Ansible's entry point."""
 
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **_: Any) -> list[str]:
-        """Return the sentences for all the roles."""
-        sentences = []
-        for role in map(Path, terms):
-            specs = self._loader.load_from_file(str(role / "meta" / "argument_specs.yml"))
-            names = [name for name in variables or {} if name.startswith(f"{role.name}_")]
-            sentences += misspelt(names, specs["argument_specs"]["main"]["options"])
-        return sentences
+        """Return the sentences about all that is looked at."""
+        names = looked_at(variables or {}, terms)
+        return misspelt(names, self._known()) if names else []
+
+    def _known(self) -> set[str]:
+        """Return the variables that an inventory can set: what a playbook tells ``uninstall`` is none of them."""
+        specs = [self._loader.load_from_file(str(path)) for path in ROLES.glob("*/meta/argument_specs.yml")]
+        entries = [entry for spec in specs for name, entry in spec["argument_specs"].items() if name != "uninstall"]
+        return {option for entry in entries for option in entry["options"]}

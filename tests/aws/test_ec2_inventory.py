@@ -81,7 +81,7 @@ def primaries(endpoint: str) -> dict[str, list[dict[str, Any]]]:
     return running
 
 
-def ansible_inventory(endpoint: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def ansible_inventory(endpoint: str, *more: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     if not (COLLECTIONS / "ansible_collections/amazon/aws").is_dir():
         pytest.fail("The collection amazon.aws is missing: `make aws` fetches it", pytrace=False)
     # Nothing of the user's own AWS and Ansible settings may reach the plugin, let alone a real account.
@@ -94,7 +94,11 @@ def ansible_inventory(endpoint: str, **settings: str) -> subprocess.CompletedPro
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     return subprocess.run(
-        [Path(sys.executable).with_name("ansible-inventory"), "-i", INVENTORY, "--list"],
+        [
+            Path(sys.executable).with_name("ansible-inventory"),
+            *(option for inventory in (INVENTORY, *more) for option in ("-i", inventory)),
+            "--list",
+        ],
         cwd=PROJECT,
         env=bare | local | settings,
         capture_output=True,
@@ -143,8 +147,20 @@ def test_each_primary_is_reached_at_its_private_address(
         assert variables["ansible_ssh_common_args"] == f"-o HostKeyAlias={name}"
 
 
-def test_the_projects_variables_apply(listing: dict[str, Any]) -> None:
-    assert all(variables["prometheus_port"] == 9090 for variables in listing["_meta"]["hostvars"].values())
+def test_the_scrape_jobs_apply_unless_the_group_of_a_cluster_has_others(
+    endpoint: str, primaries: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/emr_j_1ONEPRIMARY.yml").write_text("prometheus_scrape_configs: [{job_name: own}]")
+    (tmp_path / "hosts").touch()
+    run = ansible_inventory(endpoint, tmp_path / "hosts", AWS_REGION=REGION)
+    assert run.returncode == 0, run.stderr
+    hosts = json.loads(run.stdout)["_meta"]["hostvars"]
+    jobs = {
+        cluster: hosts[primaries[cluster][0]["InstanceId"]]["prometheus_scrape_configs"] for cluster in (ONE, THREE)
+    }
+    assert jobs[ONE] == [{"job_name": "own"}]
+    assert "ingest-service" in [job["job_name"] for job in jobs[THREE]]
 
 
 def test_without_a_region_the_run_fails_and_says_what_to_set(endpoint: str) -> None:

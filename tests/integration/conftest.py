@@ -40,7 +40,8 @@ VARIABLES = [
     "grafana_admin_password",
     "grafana_secret_key",
     "grafana_datasources",
-    "tls_pair",
+    "prometheus_tls_certificate",
+    "prometheus_tls_key",
     "monitoring_scheme",
     "inventory_hostname",
     "testbed_cache",
@@ -132,7 +133,7 @@ def prometheus(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     return Api(
         tunnel(variables["prometheus_port"]),
         (variables["prometheus_username"], variables["prometheus_password"]),
-        variables["tls_pair"]["certificate"],
+        variables["prometheus_tls_certificate"],
     )
 
 
@@ -142,7 +143,7 @@ def alertmanager(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api
     return Api(
         tunnel(variables["alertmanager_port"]),
         (variables["alertmanager_username"], variables["alertmanager_password"]),
-        variables["tls_pair"]["certificate"],
+        variables["prometheus_tls_certificate"],
     )
 
 
@@ -152,7 +153,7 @@ def grafana(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
     return Api(
         tunnel(variables["grafana_port"]),
         (variables["grafana_admin_user"], variables["grafana_admin_password"]),
-        variables["tls_pair"]["certificate"],
+        variables["prometheus_tls_certificate"],
     )
 
 

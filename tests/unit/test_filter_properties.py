@@ -131,7 +131,7 @@ def test_exactly_the_unknown_variables_are_named_each_with_a_known_one(names: se
     sentences = misspelt(names, known)
     assert len(sentences) == len(names - known)
     for sentence, name in zip(sentences, sorted(names - known), strict=True):
-        assert sentence in {f"{name} is not a variable of this role: did you mean {right}?" for right in known}
+        assert sentence in {f"{name} is not a variable of this project: did you mean {right}?" for right in known}
 
 
 @given(TEXT, TEXT, TEXT.map(lambda text: text * 30))

@@ -25,11 +25,22 @@ from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_fold
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
-def test_a_misspelt_variable_of_the_role_is_named_with_the_nearest_right_one() -> None:
-    variables = {"prometheus_prot": 9, "prometheus_port": 9090, "grafana_prot": 3}
-    assert LookupModule(DataLoader()).run([str(ROLES / "prometheus")], variables) == [
-        "prometheus_prot is not a variable of this role: did you mean prometheus_port?"
-    ]
+@pytest.mark.parametrize(
+    ("term", "name", "right"),
+    [
+        ("prometheus_", "prometheus_prot", "prometheus_port"),
+        ("monitoring_", "monitoring_adress", "monitoring_address"),
+        ("alertmanager_", "alertmanager_recievers", "alertmanager_receivers"),
+        ("emr_required", "emr_requird", "emr_required"),
+        # What only a playbook sets would be ignored in an inventory.
+        ("grafana_", "grafana_purge_data", "grafana_data_dir"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_nearest_right_one(term: str, name: str, right: str) -> None:
+    known = ["prometheus_port", "prometheus_version", "monitoring_url", "emr_required", "tls_key"]
+    others = ["emr_release", "verify_all", "service"]
+    found = LookupModule(DataLoader()).run([term, "tls_"], dict.fromkeys([*known, *others, name]))
+    assert found == [f"{name} is not a variable of this project: did you mean {right}?"]
 
 
 @pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824])

@@ -23,11 +23,11 @@ def test_an_inventory_without_a_node_is_refused(tmp_path: Path, playbook: str, i
 
 
 def test_every_generated_secret_is_compared_with_the_node_and_goes_when_its_service_does() -> None:
-    folder = PROJECT / "group_vars/emr_master"
     kept = r"generated_secret', monitoring_secrets_dir ~ '/(\w+)'"
-    generated = {name for path in folder.iterdir() for name in re.findall(kept, path.read_text("utf-8"))}
+    defaults = PROJECT.glob("roles/*/defaults/main.yml")
+    generated = {name for path in defaults for name in re.findall(kept, path.read_text("utf-8"))}
     assert generated, "the search itself has to find something"
-    secrets = yaml.safe_load((folder / "emr_node.yml").read_text("utf-8"))["emr_node_secrets"]
+    secrets = yaml.safe_load((PROJECT / "roles/emr_node/vars/main.yml").read_text("utf-8"))["__emr_node_secrets"]
     assert {secret["variable"] for secret in secrets} == generated
     (play,) = yaml.safe_load((PROJECT / "playbooks/uninstall.yml").read_text("utf-8"))
     roles = [task["ansible.builtin.import_role"] for task in play["tasks"] if "ansible.builtin.import_role" in task]

@@ -33,6 +33,15 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["22", "sshd", "pid", "set prometheus_port to a free port", "/etc does not belong to prometheus",
          "/etc/grafana lies in /etc, where prometheus can put links"],
     ),
+    "variables that several services share, and of a service that does not run": (
+        {"monitoring_adress": "x", "verify_target_must_be_up": True, "alertmanager_recievers": [{"name": "me"}]},
+        ["monitoring_adress is not a variable of this project: did you mean monitoring_address?",
+         "did you mean verify_targets_must_be_up?", "did you mean alertmanager_receivers?"],
+    ),
+    "what nobody can fetch": (
+        {"monitoring_fetch": "nobody"},
+        ["monitoring_fetch must be one of: node, controller, got: nobody"],
+    ),
     "variables of prometheus": (
         {
             "prometheus_prot": 9,
@@ -48,7 +57,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "prometheus_flags": ["--a={config}"],
             "prometheus_root": "/mnt/a\nUser=root",
         },
-        ["prometheus_prot is not a variable of this role: did you mean prometheus_port?",
+        ["prometheus_prot is not a variable of this project: did you mean prometheus_port?",
          "prometheus_version is 9.9.9, but prometheus_checksums has no", "sha256sums.txt",
          "prometheus_retention_time is '15x'", "prometheus_retention_size is 'much'", "prometheus_memory_max is '2GB'",
          "prometheus_password needs 12 characters", "prometheus_password begins or ends with a space",

@@ -29,7 +29,7 @@ def test_a_release_that_does_not_fit_is_refused_and_leaves_nothing(
     host: Host, playbook: Playbook, small_disk: str
 ) -> None:
     # Without the node check, which sees beforehand what is too small: this disk fills up after it.
-    done = playbook("site.yml", prometheus_root=small_disk, emr_node_space=[])
+    done = playbook("site.yml", prometheus_root=small_disk, __emr_node_space=[])
     refused(done, f"The disk of {small_disk}/releases is full: about", "are needed", "Nothing was installed")
     left = host.check_output(f"sudo find {small_disk} -type f ! -name .lock ! -name '.download-*'")
     assert not left

@@ -153,7 +153,7 @@ def test_a_renewed_certificate_is_served_without_a_restart_of_prometheus_and_ale
     browser = ssl.create_default_context(cadata=root().certificate)
     for service in apis.values():
         assert handshake(service, browser) == "TLSv1.3"
-    for key in (renewed.key, variables["tls_pair"]["key"]):
+    for key in (renewed.key, variables["prometheus_tls_key"]):
         assert secret_part(key) not in done.stdout
     assert exposures(host, secret_part(renewed.key)) == {"files": "", "journal": ""}
 
