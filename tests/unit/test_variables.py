@@ -261,12 +261,14 @@ def test_scrape_jobs_of_an_inventory_without_the_projects_count_or_the_run_says_
     assert bool(said) is not counts
 
 
-def test_the_run_itself_says_it_before_anything_changes(checkout: Checkout) -> None:
+def test_the_run_itself_says_it(checkout: Checkout) -> None:
     inventory = write_inventory(checkout, {"group_vars/all": mine("all")})
     tasks = [
         # As the node check says it.
         {"ansible.builtin.set_fact": {"architecture": "x86_64", "cacheable": True}},
         {"ansible.builtin.import_role": {"name": "emr.monitoring.prometheus", "tasks_from": "validate"}},
+        # As the verification does.
+        {"ansible.builtin.debug": {"var": "__prometheus_overruled"}},
     ]
     play = {"hosts": "all", "gather_facts": False, "connection": "local", "tasks": tasks}
     (checkout.folder / "validate.yml").write_text(yaml.safe_dump([play]))
