@@ -13,7 +13,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, local_path, parse
-from ansible_collections.emr.monitoring.plugins.modules.service import ARGUMENTS, INTERNAL, REQUIRED_IF
+from ansible_collections.emr.monitoring.plugins.modules.service import (
+    ARGUMENTS,
+    INTERNAL,
+    PACKED,
+    REQUIRED_IF,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.archive_cache import cached_archive, check_cache
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import Renderer, pack
 
@@ -52,10 +57,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         spec = {name: option for name, option in ARGUMENTS.items() if name not in INTERNAL}
         _, options = self.validate_argument_spec(spec, required_if=REQUIRED_IF)
-        arguments = {name: value for name, value in self._task.args.items() if name not in ("trees", "links", "checks")}
-        if options["state"] == "present":
-            payload = Renderer(self, task_vars or {}).payload(self._task.args)
-            arguments["payload"] = pack(payload)
+        arguments = {name: value for name, value in self._task.args.items() if name not in PACKED}
+        present = options["state"] == "present"
+        payload = Renderer(self, task_vars or {}).payload(self._task.args) if present else {}
+        # What a module is invoked with is logged on the node and shown by a talkative run, and these may hold a login.
+        payload |= {name: options[name] for name in ("release", "questions")}
+        arguments["payload"] = pack(payload)
         try:
             wanted = options["release"] if options["state"] == "present" else None
             release = parse({**wanted, "name": options["name"]}) if wanted else None

@@ -45,10 +45,13 @@ class Administrator:
 
         `waited` says afterwards why Grafana refused the right password for a while. Raise UnitError where it goes on.
         """
-        answer = self.ask(self.url)
+        login = self.look()
+        # Grafana counts wrong passwords, so one that the database does not know is not tried.
+        known = login.state not in ("wrong", "absent")
+        answer = self.ask(self.url) if known else Answer(401)
         if answer.status == 200:
             return False
-        login = self.look()
+        login = self.look() if known else login
         if login.state == "absent":
             raise UnitError(
                 f"holds no user {self.name} in its database: grafana_admin_user is not the name with which it was "

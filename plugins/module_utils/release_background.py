@@ -41,6 +41,8 @@ def installed_within(release: Release, seconds: float, job: str = "") -> dict[st
     if is_installed(release):
         return None
     status = _status(release)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(release.root, STATUS))
     if status.get("job") == job and status.get("error"):
         raise ReleaseError(status["error"])
     raise ReleaseError(

@@ -48,6 +48,7 @@ class ServiceRun:
         :param relabel: is called with each path that went live
         """
         self.params = params
+        self.payload = unpack(params["payload"])
         self.check = check
         self.relabel = relabel
         self.run = run
@@ -79,7 +80,7 @@ class ServiceRun:
 
     def present(self) -> dict[str, Any]:
         """Bring the service to the node; raise ReleaseError, TreeError, NotProvedError or UnitError."""
-        release = self._release()
+        release = self._release(self.payload.get("release"))
         if release:
             refuse_unreadable(release)
             if not is_installed(release) and not self.check:
@@ -88,10 +89,9 @@ class ServiceRun:
                 pending = installed_within(release, PATIENCE, self.params["job"] or "")
                 if pending:
                     return {"changed": False, "pending": pending}
-        payload = unpack(self.params["payload"])
-        transaction = self._transaction(payload, installed_at(release) if release else 0)
+        transaction = self._transaction(self.payload, installed_at(release) if release else 0)
         try:
-            result = apply(payload, self.params["state_dir"], self.check, self.relabel, transaction)
+            result = apply(self.payload, self.params["state_dir"], self.check, self.relabel, transaction)
         except RuntimeError as error:
             # Nothing had changed, so there was nothing to put back.
             raise UnitError(str(error)) from error
@@ -137,7 +137,7 @@ class ServiceRun:
             if self.unit.state().active == "failed":
                 self.unit.act("reset-failed")
         try:
-            gone, left = remove(self.params["name"], self.params["release"]["root"], self.check)
+            gone, left = remove(self.params["name"], self.payload["release"]["root"], self.check)
         except OSError as error:
             raise ReleaseError(
                 f"{error.filename} cannot be removed: {error.strerror}. Run the task with become."
@@ -150,12 +150,9 @@ class ServiceRun:
             "actions": self.unit.actions,
         }
 
-    def _release(self) -> Release | None:
+    def _release(self, options: Mapping[str, Any] | None) -> Release | None:
         """Return the release as it is wanted."""
-        options = self.params["release"]
-        if not options:
-            return None
-        return parse({**options, "name": self.params["name"], "archive": self.params["archive"]})
+        return parse({**options, "name": self.params["name"], "archive": self.params["archive"]}) if options else None
 
     def _transaction(self, payload: Mapping[str, Any], installed: float) -> Transaction:
         trial = self.params["trial"]
@@ -170,7 +167,7 @@ class ServiceRun:
 
     def _found(self) -> dict[str, Any]:
         """Return what the answers to the questions say."""
-        questions = self.params["questions"]
+        questions = self.payload.get("questions")
         if not questions:
             return {}
         kind = self._kind(questions["kind"], questions["about"])

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emr.monitoring.plugins.module_utils.release import ReleaseError, shown
+from ansible_collections.emr.monitoring.plugins.module_utils.release import ReleaseError
 from ansible_collections.emr.monitoring.plugins.module_utils.service import ServiceRun
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
@@ -87,7 +87,7 @@ options:
     type: path
     default: /var/lib/ansible-template-tree
   payload:
-    description: Internal. The rendered files, set by the action plugin of the same name.
+    description: Internal. What the action plugin of the same name has checked and rendered.
     type: str
   archive:
     description: Internal. Path of the release's archive on the node, set by the action plugin.
@@ -250,22 +250,21 @@ ARGUMENTS: dict[str, Any] = {
     "job": {"type": "str"},
 }
 REQUIRED_IF = [("state", "absent", ["release"])]
+# What the action plugin checks and puts into the payload.
+PACKED = ("release", "trees", "links", "checks", "questions")
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
-        required_if=REQUIRED_IF,
         required_together=[("url_username", "url_password")],
         supports_check_mode=True,
     )
+    if not module.params["payload"]:
+        module.fail_json("service works by its action plugin alone.")
     os.umask(0o022)
     module.run_command_environ_update = {"LC_ALL": "C", "SYSTEMD_COLORS": "0"}
-    url = (module.params["release"] or {}).get("url")
-    if url and url == shown(url):
-        # It holds no login and no signature: errors and the most talkative run show it.
-        module.no_log_values.discard(url)
     run = ServiceRun(
         module.params, module.run_command, module.check_mode, partial(module.set_default_selinux_context, changed=False)
     )

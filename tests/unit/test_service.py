@@ -178,9 +178,11 @@ class Grafana:
     def __init__(self, state: str = "right", answers: tuple[int, ...] = (200,), locks: tuple[int, ...] = (0,)) -> None:
         self.state, self.answers, self.locks = state, list(answers), list(locks)
         self.commands: list[tuple[list[str], str]] = []
+        self.asked_with: list[str] = []
         self.code = 0
 
     def ask(self, _: str) -> Answer:
+        self.asked_with.append(self.state)
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return Answer(status, error="" if status else "timed out")
 
@@ -205,11 +207,16 @@ def test_an_administrator_who_gets_in_is_left_alone() -> None:
     assert grafana.commands == []
 
 
-@pytest.mark.parametrize(("state", "renewed"), [("wrong", False), ("wrong", True), ("unknown", True)])
-def test_the_password_is_set_where_the_database_has_another(state: str, renewed: bool) -> None:
-    grafana = Grafana(state, (401, 200))
+@pytest.mark.parametrize(
+    ("state", "renewed", "answers"), [("wrong", False, (200,)), ("wrong", True, (200,)), ("unknown", True, (401, 200))]
+)
+def test_the_password_is_set_where_the_database_has_another_and_a_wrong_one_is_not_tried(
+    state: str, renewed: bool, answers: tuple[int, ...]
+) -> None:
+    grafana = Grafana(state, answers)
     assert grafana.admin(renewed).admit() is True
     assert grafana.commands == [(["reset"], "TOP-SECRET")]
+    assert grafana.asked_with == ["right"] if state == "wrong" else ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize(
