@@ -60,6 +60,13 @@ def shown(text: str) -> str:
     return plain[:SHOWN] + "…" * (len(plain) > SHOWN)
 
 
-def failure(answer: Mapping[str, Any]) -> str:
-    """Return why an answer is none, empty where it is one."""
-    return "" if answer["status"] == 200 else str(answer["error"] or f"HTTP {answer['status']}")
+def failure(url: str, answer: Mapping[str, Any], login: str) -> str:
+    """Return why an answer is none, empty where it is one.
+
+    :param login: what to say where the login is to blame
+    """
+    if answer["status"] == 200:
+        return ""
+    reason = answer["error"] or f"HTTP {answer['status']}"
+    refused = answer["status"] == 401 or reason.startswith("not asked")
+    return f"{url}: {reason}." + (f" {login}" if refused else "")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
 
+LOGIN = "A 401 means that alertmanager_username or alertmanager_password is not the one that site.yml last set."
+
 
 @dataclass(frozen=True)
 class Alertmanager:
@@ -24,12 +26,7 @@ class Alertmanager:
 
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answer says; `late` is whether it is the last one."""
-        if reason := failure(answers["receivers"]):
-            return Found(
-                problems=[
-                    f"{self.urls()['receivers']}: {reason}. A 401 means that alertmanager_username or "
-                    "alertmanager_password is not the one that site.yml last set."
-                ]
-            )
+        if reason := failure(self.urls()["receivers"], answers["receivers"], LOGIN):
+            return Found(problems=[reason])
         names = [shown(each["name"]) for each in answers["receivers"]["json"] if each["name"] not in self.hidden]
         return Found(lines=[f"Alertmanager tells {', '.join(names)}"])

@@ -46,8 +46,8 @@ class Grafana:
 
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answers say; `late` is whether they are the last ones."""
-        if reason := failure(answers["search"]):
-            return Found(problems=[f"{self.api}/api/search, asked as {self.user}: {reason}. {self._hint()}"])
+        if reason := failure(f"{self.api}/api/search, asked as {self.user}", answers["search"], self._hint()):
+            return Found(problems=[reason])
         taken_up = {each["uid"] for each in answers["search"]["json"]}
         missing = [shown(title) for uid, title in self.dashboards.items() if uid not in taken_up]
         return Found(

@@ -24,6 +24,7 @@ REFUSED = (
     "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
     "itself where all targets of a job are localhost and prometheus_port."
 )
+LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
@@ -56,13 +57,8 @@ class Prometheus:
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answers say; `late` is whether they are the last ones."""
         for name, url in self.urls().items():
-            if reason := failure(answers[name]):
-                return Found(
-                    problems=[
-                        f"{url}: {reason}. A 401 means that prometheus_username or prometheus_password is not the one "
-                        "that site.yml last set."
-                    ]
-                )
+            if reason := failure(url, answers[name], LOGIN):
+                return Found(problems=[reason])
         data = {name: answer["json"]["data"] for name, answer in answers.items()}
         pending = self._pending(data)
         active, dropped = (data["alertmanagers"][f"{kind}Alertmanagers"] for kind in ("active", "dropped"))

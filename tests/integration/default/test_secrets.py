@@ -186,7 +186,7 @@ def test_a_verification_writes_nothing_on_this_machine(
     before = contents(tmp_path)
     # The node speaks HTTP, thus this can only fail; the question is what it leaves.
     done = playbook("playbooks/verify.yml", monitoring_secrets_dir=str(clone), **ELSEWHERE)
-    refused(done, "https://", "/api/v1/targets")
+    refused(done, "https://", "/api/v1/status/runtimeinfo")
     assert contents(tmp_path) == before
 
 
