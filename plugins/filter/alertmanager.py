@@ -60,6 +60,21 @@ def _options(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, config
 
 
+def meant_times(structure: Any) -> Any:
+    """Write times of day as they were meant: YAML reads 18:00 as the number 1080.
+
+    :param structure: a configuration in Alertmanager's syntax, in which a time of day is the text HH:MM
+    """
+    if isinstance(structure, Mapping):
+        return {
+            key: f"{value // 60:02}:{value % 60:02}"
+            if key in ("start_time", "end_time") and isinstance(value, int)
+            else meant_times(value)
+            for key, value in structure.items()
+        }
+    return [meant_times(item) for item in structure] if isinstance(structure, list | tuple) else structure
+
+
 class FilterModule:
     """Ansible's entry point."""
 
@@ -67,6 +82,7 @@ class FilterModule:
         """Return the filters of this file by name."""
         return {
             "inline_secrets": inline_secrets,
+            "meant_times": meant_times,
             "missing_secrets": missing_secrets,
             "sending_resolved": sending_resolved,
         }

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.emr.monitoring.plugins.filter.alertmanager import (
     inline_secrets,
+    meant_times,
     missing_secrets,
     sending_resolved,
 )
@@ -145,3 +147,13 @@ def test_a_file_that_no_secret_is_for_is_found() -> None:
     config = {"receivers": [{"slack_configs": [{"api_url_file": "/secrets/slack"}, {"api_url_file": "/elsewhere"}]}]}
     assert missing_secrets(config, "/secrets", ["other"]) == ["/secrets/slack"]
     assert missing_secrets(config, "/secrets", ["slack"]) == []
+
+
+def test_times_of_day_are_written_as_they_were_meant() -> None:
+    config = yaml.safe_load(
+        "time_intervals: [{name: night, time_intervals: [{times: [{start_time: 18:00, end_time: '24:00'}, "
+        "{start_time: 00:30, end_time: 8:05}], weekdays: ['monday:friday']}]}]"
+    )
+    (interval,) = meant_times(config)["time_intervals"]
+    times = [{"start_time": "18:00", "end_time": "24:00"}, {"start_time": "00:30", "end_time": "08:05"}]
+    assert interval == {"name": "night", "time_intervals": [{"times": times, "weekdays": ["monday:friday"]}]}

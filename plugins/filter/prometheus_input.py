@@ -1,0 +1,135 @@
+"""The gate of Prometheus: what a user wrote is what is rendered, or it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+# Where text is meant in what Prometheus reads, whatever YAML makes of it.
+TEXT_BELOW = {"labels", "external_labels", "targets", "params", "source_labels", "headers"}
+TEXT = {
+    "job_name", "name", "metrics_path", "regex", "replacement", "target_label", "separator", "region",
+    "username", "password", "credentials", "bearer_token", "client_id", "client_secret",
+}  # fmt: skip
+# Sections that other variables write.
+OWN_SECTIONS = {
+    "scrape_configs": "prometheus_scrape_configs",
+    "rule_files": "prometheus_rules_dirs",
+    "global": "prometheus_global",
+}
+
+
+def prometheus_input(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what a user wrote, and return it as it is rendered.
+
+    :param written: values by the names of the role's variables without ``prometheus_``; ``defaults`` holds what the
+        role has for ``global``
+    :returns: ``problems``, a list of sentences, and ``jobs``, ``global``, ``alerting``, ``config`` and ``rules_dirs``
+    """
+    gate = Written()
+    jobs = [
+        *_jobs(gate, "prometheus_scrape_configs", written["scrape_configs"]),
+        *_jobs(gate, "prometheus_monitoring_scrape_configs", written["monitoring_scrape_configs"]),
+    ]
+    return {
+        "jobs": jobs,
+        "global": _global(gate, written),
+        "alerting": _alerting(gate, written),
+        "config": _config(gate, written["config"]),
+        "rules_dirs": [str(folder) for folder in gate.sequence("prometheus_rules_dirs", written["rules_dirs"])],
+        "problems": gate.problems,
+    }
+
+
+def _jobs(gate: Written, variable: str, value: Any) -> list[dict[str, Any]]:
+    found = []
+    for number, job in enumerate(gate.sequence(variable, value), 1):
+        where = f"{variable}[{number}]"
+        if not isinstance(job, Mapping):
+            gate.refuse(where, job, "write a job, a mapping with a job_name")
+            continue
+        name = gate.text(f"{where}.job_name", job.get("job_name"))
+        if not name:
+            gate.problems.append(f"{where} has no job_name: every job needs one of its own.")
+            continue
+        where = f"{variable}, job {name}"
+        meant = {key: _value(gate, f"{where}.{key}", key, item) for key, item in job.items() if key != "job_name"}
+        if "static_configs" in meant:
+            groups = gate.sequence(f"{where}.static_configs", meant["static_configs"])
+            meant["static_configs"] = [_group(gate, f"{where}.static_configs", group) for group in groups]
+        found.append({"job_name": name, **meant})
+    return found
+
+
+def _group(gate: Written, where: str, group: Any) -> dict[str, Any]:
+    """Return a group of static targets, in which nothing stands for no target and no label, as upstream has it."""
+    meant = gate.mapping(where, group)
+    meant["targets"] = gate.sequence(f"{where}.targets", meant.get("targets"))
+    if "labels" in meant:
+        meant["labels"] = gate.mapping(f"{where}.labels", meant["labels"])
+    return meant
+
+
+def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
+    """Return a value of Prometheus' configuration; what is meant as text is text."""
+    if key in TEXT_BELOW and value is not None:
+        return gate.texts(where, value)
+    if key in TEXT and not isinstance(value, Mapping | list | tuple):
+        return gate.text(where, value)
+    if isinstance(value, Mapping):
+        return {name: _value(gate, f"{where}.{name}", name, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(gate, where, None, item) for item in value]
+    return value
+
+
+def _global(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the global section: the user's values over the role's, whichever of the variables holds them."""
+    own = gate.mapping("prometheus_global", _value(gate, "prometheus_global", None, written["global"]))
+    labels = {
+        **gate.texts(
+            "prometheus_external_labels", gate.mapping("prometheus_external_labels", written["external_labels"])
+        ),
+        **gate.mapping("prometheus_global.external_labels", own.get("external_labels")),
+    }
+    limits = gate.mapping("prometheus_scrape_limits", written["scrape_limits"])
+    merged = {**written["defaults"], **limits, **own}
+    merged.pop("external_labels", None)
+    return {**merged, "external_labels": labels} if labels else merged
+
+
+def _alerting(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the alerting section: the role's Alertmanagers beside what the user wrote."""
+    config = written["config"] if isinstance(written["config"], Mapping) else {}
+    variable = "prometheus_config.alerting"
+    own = gate.mapping(variable, _value(gate, variable, None, config.get("alerting")))
+    senders = gate.sequence("prometheus_alertmanagers", written["alertmanagers"])
+    senders = _value(gate, "prometheus_alertmanagers", None, senders)
+    if senders and own.get("alertmanagers"):
+        gate.problems.append(
+            "prometheus_config.alerting holds alertmanagers, and prometheus_alertmanagers is set, too (by default it "
+            "is where alertmanager_receivers is): write all of them into prometheus_alertmanagers."
+        )
+    return {**({"alertmanagers": senders} if senders else {}), **own}
+
+
+def _config(gate: Written, value: Any) -> dict[str, Any]:
+    config = gate.mapping("prometheus_config", value)
+    for section, variable in OWN_SECTIONS.items():
+        if section in config:
+            gate.problems.append(f"prometheus_config holds {section}, which the role writes: use {variable}.")
+    return {
+        name: _value(gate, f"prometheus_config.{name}", name, item)
+        for name, item in config.items()
+        if name not in OWN_SECTIONS and name != "alerting"
+    }
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"prometheus_input": prometheus_input}
