@@ -118,12 +118,13 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
         role makes, or one cannot be read as text
     """
     found: dict[str, Path] = {}
-    for directory in map(Path, dirs):
+    listed = [Path(directory).expanduser() for directory in dirs]
+    for directory in listed:
         if not directory.is_dir():
             raise AnsibleFilterError(
                 f"prometheus_rules_dirs: {directory} is not a folder: create it or remove it from the list."
             )
-        for path in sorted(p for p in directory.iterdir() if p.suffix in {".yml", ".yaml"}):
+        for path in _rule_paths(directory, listed):
             if path.name in GENERATED_RULE_FILES:
                 raise AnsibleFilterError(
                     f"prometheus_rules_dirs: {path} has the name of the file that "
@@ -135,6 +136,25 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
                 )
             found[path.name] = path
     return {f"rules/{name}": _rule_text(path) for name, path in found.items()}
+
+
+def _rule_paths(directory: Path, listed: Collection[Path]) -> list[Path]:
+    """Return the rule files of a folder; one that seems to be meant and would be left out is refused."""
+    files = [path for path in sorted(directory.rglob("*")) if path.suffix.lower() in {".yml", ".yaml"}]
+    files = [path for path in files if not any(part[0] == "." for part in path.relative_to(directory).parts)]
+    for path in files:
+        if path.parent not in listed:
+            raise AnsibleFilterError(
+                f"prometheus_rules_dirs: {path} lies in a subfolder of {directory}, which is not looked at: list "
+                f"{path.parent}, too, or move the file."
+            )
+        if path.suffix not in {".yml", ".yaml"}:
+            raise AnsibleFilterError(f"prometheus_rules_dirs: {path} is no *.yml and no *.yaml file: rename it.")
+    if not files:
+        raise AnsibleFilterError(
+            f"prometheus_rules_dirs: {directory} holds no rule file (*.yml, *.yaml): add one, or take it off the list."
+        )
+    return [path for path in files if path.parent == directory]
 
 
 def _rule_text(path: Path) -> str:

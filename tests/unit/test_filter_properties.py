@@ -149,7 +149,7 @@ def test_what_a_service_says_of_itself_stays_on_its_line_of_the_table(job: str, 
         assert f"({error[:SHOWN]}" in sentences[0] or error == ""
 
 
-@given(st.dictionaries(TEXT.filter(lambda name: "/" not in name and "\0" not in name), TEXT, max_size=3))
+@given(st.dictionaries(TEXT.filter(lambda name: "/" not in name and "\0" not in name), TEXT, min_size=1, max_size=3))
 @settings(deadline=None)
 def test_a_rule_file_arrives_under_its_name_as_it_is(files: dict[str, str]) -> None:
     files = {f"a{name[:50]}.yml": text for name, text in files.items()}

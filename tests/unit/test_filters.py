@@ -150,6 +150,42 @@ def test_rule_files_are_read_from_all_folders(tmp_path: Path) -> None:
     assert prometheus_rule_files([str(tmp_path)]) == {"rules/a.yml": "groups: []"}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("more/b.yml", r"more/b\.yml lies in a subfolder of .*: list .*/more, too, or move the file"),
+        ("b.YML", r"b\.YML is no \*\.yml and no \*\.yaml file: rename it"),
+        ("b.Yaml", r"b\.Yaml is no"),
+    ],
+)
+def test_a_rule_file_that_would_be_left_out_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    for rel in ("a.yml", name):
+        (tmp_path / rel).parent.mkdir(exist_ok=True)
+        (tmp_path / rel).write_text("groups: []")
+    with pytest.raises(AnsibleFilterError, match=said):
+        prometheus_rule_files([str(tmp_path)])
+
+
+def test_a_folder_and_its_subfolder_can_both_be_listed(tmp_path: Path) -> None:
+    for rel in ("a.yml", "more/b.yml", ".git/c.yml", "more/.d.yml"):
+        (tmp_path / rel).parent.mkdir(exist_ok=True)
+        (tmp_path / rel).write_text("groups: []")
+    assert list(prometheus_rule_files([str(tmp_path), str(tmp_path / "more")])) == ["rules/a.yml", "rules/b.yml"]
+
+
+def test_a_folder_without_a_rule_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no rules")
+    with pytest.raises(AnsibleFilterError, match="holds no rule file"):
+        prometheus_rule_files([str(tmp_path)])
+
+
+def test_a_folder_of_the_users_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.yml").write_text("groups: []")
+    assert list(prometheus_rule_files(["~/rules"])) == ["rules/a.yml"]
+
+
 def test_a_missing_rule_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnsibleFilterError, match=r"prometheus_rules_dirs: .*/nowhere is not a folder"):
         prometheus_rule_files([str(tmp_path / "nowhere")])
