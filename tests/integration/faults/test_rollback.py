@@ -165,8 +165,8 @@ def test_a_service_that_dies_five_seconds_after_its_start(
     tag: str,
 ) -> None:
     change: dict[str, dict[str, Any]] = {
-        "prometheus": {"prometheus_flags": ["--query.max-concurrency=7"], "prometheus_watch": 60},
-        "grafana": {"grafana_ini": {"log": {"level": "debug"}}, "grafana_watch": 60},
+        "prometheus": {"prometheus_flags": ["--query.max-concurrency=7"], "monitoring_watch": 60},
+        "grafana": {"grafana_ini": {"log": {"level": "debug"}}, "monitoring_watch": 60},
     }
     with nothing_of_it_is_left(host, prometheus, jobs):
         beside(DIE.format(unit=unit, seconds=6))
@@ -202,7 +202,7 @@ def test_after_a_module_that_was_killed_the_next_run_completes_either(
     all_up(prometheus, jobs)
     before = loaded(prometheus), host.check_output(FILES)
     beside(KILL_THE_MODULE.format(name="prometheus", seconds=seconds))
-    change = {"prometheus_flags": ["--query.max-concurrency=9"], "prometheus_watch": 6}
+    change = {"prometheus_flags": ["--query.max-concurrency=9"], "monitoring_watch": 6}
     killed = playbook("site.yml", "--tags=prometheus", **change)
     assert killed.returncode != 0, words(killed)[-2000:]
     done = playbook("site.yml", "--tags=prometheus", **(change if wanted == "the new" else {}))
