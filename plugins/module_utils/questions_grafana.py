@@ -11,6 +11,8 @@ from ansible_collections.emr.monitoring.plugins.module_utils.questions import An
 
 # How long Grafana may take to look for new dashboards: it does every 10 s.
 DASHBOARDS = 20.0
+# What Grafana 12.4 says of a source without a part of its own in the server (alertmanager), or without a health check.
+NO_QUESTION = ("plugin.unavailable", "plugin.notImplemented")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,14 @@ class Grafana:
         return Found(
             [f"Grafana has not taken up {', '.join(missing)} from {self.folder}."] if missing and late else [],
             dict.fromkeys(missing, DASHBOARDS),
-            [f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()],
+            [
+                *(f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()),
+                *(
+                    f"The data source {shown(uid)} cannot be asked whether it works: its type has no such question."
+                    for uid in self.datasources
+                    if self._has_no_question(uid, answers)
+                ),
+            ],
             [*filter(None, (self._health(uid, answers) for uid in self.datasources))],
         )
 
@@ -67,11 +76,16 @@ class Grafana:
             )
         return "A 401 means that grafana_admin_password is not the one that site.yml last set."
 
+    @staticmethod
+    def _has_no_question(uid: str, answers: Answers) -> bool:
+        said = answers[f"health of {uid}"]["json"]
+        return isinstance(said, dict) and said.get("messageId") in NO_QUESTION
+
     def _health(self, uid: str, answers: Answers) -> str:
         """Return what is wrong with a data source, empty where nothing is."""
         answer = answers[f"health of {uid}"]
         said = answer["json"] if isinstance(answer["json"], dict) else {}
-        if said.get("status") == "OK":
+        if said.get("status") == "OK" or self._has_no_question(uid, answers):
             return ""
         reason = said.get("message") or answer["error"] or f"status {answer['status']}"
         return (

@@ -272,6 +272,14 @@ def test_a_data_source_that_does_not_work_is_named_with_the_reason(health: dict[
     )
 
 
+@pytest.mark.parametrize(("status", "message"), [(500, "plugin.unavailable"), (404, "plugin.notImplemented")])
+def test_a_data_source_that_cannot_be_asked_is_said_and_no_failure(status: int, message: str) -> None:
+    health = {"status": status, "json": {"messageId": message, "message": "no"}, "error": ""}
+    found = GRAFANA.judge(grafana_answers("a", "b", health=health), late=True)
+    assert found.down == []
+    assert "The data source a/b cannot be asked whether it works" in found.lines[-1]
+
+
 def test_a_grafana_that_refuses_the_login_says_whether_somebody_else_is_to_blame() -> None:
     said = grafana_answers() | {"search": {"status": 401, "json": None, "error": ""}}
     (problem,) = GRAFANA.judge(said, late=False).problems
