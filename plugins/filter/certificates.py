@@ -46,9 +46,10 @@ def certificate_server_name(certificate: str) -> str:
 
     Clients that know the certificate check this name in place of that in the URL, which may be ``localhost``.
 
-    :param certificate: PEM text; its first certificate counts and has to name a host
+    :param certificate: PEM text; its first certificate counts
+    :returns: empty where it is no certificate or names no host: what is wrong with it, ``certificate_problems`` says
     """
-    return next(_names(_parse_chain(certificate)[0])).replace("*", "any", 1)
+    return next((name for found in _parse_chain(certificate)[:1] for name in _names(found)), "").replace("*", "any", 1)
 
 
 def _problems(certificate: str, key: str) -> Iterator[str]:

@@ -136,3 +136,10 @@ def test_there_is_no_chain_without_a_certificate() -> None:
 )
 def test_the_server_name_is_one_that_the_certificate_is_valid_for(names: tuple[str, ...], server_name: str) -> None:
     assert certificate_server_name(chain(sign(*names))) == server_name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/path/on/the/node", "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----"]
+)
+def test_what_is_no_certificate_has_no_server_name(text: str) -> None:
+    assert certificate_server_name(text) == ""

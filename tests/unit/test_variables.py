@@ -278,14 +278,26 @@ def test_the_run_itself_says_it(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, mode: str) -> None:
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {"tls_self_signed": True},
+        {"tls_certificate": "/path/on/the/node", "tls_key": "/path"},
+        {"tls_certificate": "none"},
+    ],
+    ids=["a certificate that is not made yet", "a certificate on the node", "a certificate that is none"],
+)
+def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, tls: dict[str, Any], mode: str) -> None:
     # Which archive is for the node, the node alone can say.
     asked = {f"{role}_{name}" for role in SERVICES for name in ("architecture", "url")}
     names = sorted(public().keys() - asked)
-    inventory = write_inventory(checkout, {"vars of all in hosts.yml": {"grafana_metrics": True}})
+    everything_on = {"grafana_metrics": True, "alertmanager_receivers": [{"name": "me"}], **tls}
+    inventory = write_inventory(checkout, {"vars of all in hosts.yml": everything_on})
     values = checkout.show(inventory, mode, names)["untouched"][0]
     assert values["prometheus_root"] == "/mnt/prometheus"
     assert [value for value in values.values() if value is None] == []
+    # Nothing that is not checked yet is taken for a service without HTTPS.
+    assert all(values[f"{role}_tls_certificate"] for role in SERVICES)
 
 
 @pytest.mark.parametrize("inventory", ["emr", "local", "demo"])
