@@ -16,6 +16,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_install imp
 
 INTERVAL = 0.1
 WRITTEN_EVERY = 0.5
+GRACE = 3.0
 Progress = Callable[[str, int, int], None]
 
 
@@ -37,6 +38,10 @@ def installed_within(release: Release, seconds: float, job: str = "") -> dict[st
         if time.monotonic() >= deadline:
             status = _status(release)
             return {"job": job, "doing": "installing", "done": 0, "total": 0, **status.get("progress", {})}
+        time.sleep(INTERVAL)
+    # The lock is free a moment before the reason of a failure is written.
+    grace = time.monotonic() + GRACE
+    while not is_installed(release) and not _status(release).get("error") and time.monotonic() < grace:
         time.sleep(INTERVAL)
     if is_installed(release):
         return None
