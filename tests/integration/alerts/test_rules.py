@@ -83,6 +83,8 @@ def quick_rules(playbook: Playbook, tmp_path_factory: pytest.TempPathFactory) ->
         prometheus_rules_dirs=[str(folder)],
         prometheus_alert_thresholds=THRESHOLDS,
         prometheus_global={"scrape_interval": "1s", "evaluation_interval": "1s"},
+        # The tests wait for what they need; a scrape a second may miss its second on a busy machine.
+        verify_targets_must_be_up=False,
     )
     assert done.returncode == 0, words(done)[-4000:]
     yield
