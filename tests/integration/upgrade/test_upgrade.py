@@ -120,8 +120,8 @@ def test_a_grafana_whose_migration_fails_goes_back_with_its_database(
         info.size, info.mode = len(program), 0o755
         packed.addfile(info, io.BytesIO(program))
     checksums = {broken: {architecture: hashlib.sha256(archive.read_bytes()).hexdigest()}}
-    folder = {"title": "Of a user", "uid": "of-a-user"}
-    assert grafana("/api/folders", folder)[0] in (200, 409, 412)
+    users = {"name": "Users", "uid": "users", "type": "prometheus", "access": "proxy", "url": "http://localhost:1"}
+    assert grafana("/api/datasources", users)[0] in (200, 409)
     before = host.check_output(f"sudo python3 -c '{TABLES}'"), host.check_output("readlink /mnt/grafana/current")
     done = playbook(
         "site.yml",
@@ -139,5 +139,5 @@ def test_a_grafana_whose_migration_fails_goes_back_with_its_database(
         host.check_output("readlink /mnt/grafana/current"),
     )
     assert host.check_output("sudo find /mnt/grafana/data -name '*.before-upgrade*'") == ""
-    assert grafana.data("/api/folders/of-a-user")["title"] == "Of a user"
+    assert grafana.data("/api/datasources/uid/users")["name"] == "Users"
     assert playbook("site.yml", "--tags=grafana").returncode == 0
