@@ -79,8 +79,13 @@ def save(path: str, manifest: Manifest) -> None:
         "live_at": manifest.live_at,
         "notes": dict(manifest.notes),
     }
+    write_json(path, data, "the manifest ")
+
+
+def write_json(path: str, data: Any, what: str = "") -> None:
+    """Write a file that root alone reads so that a reader, or a power cut, finds either the old or the new one."""
     new = f"{path}.new"
-    with naming(f"write the manifest {path}"):
+    with naming(f"write {what}{path}"):
         try:
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
                 json.dump(data, stream)

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError, join, naming
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_files import FOLDER, holder, read_status
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import write_json
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import ancestors, own
 
 
@@ -49,7 +50,10 @@ def undo_folder(dest: str, name: str) -> str:
 
 def load(state_dir: str, name: str) -> Undo | None:
     """What an earlier run kept and did not confirm; None if there is nothing. Raises TreeError if it is damaged."""
-    path = undo_path(state_dir, name)
+    return _read(undo_path(state_dir, name))
+
+
+def _read(path: str) -> Undo | None:
     try:
         with open(path, encoding="utf-8") as stream:
             return Undo(**json.load(stream))
@@ -71,7 +75,7 @@ def keep(task: Task, plan: Plan, state_dir: str, service: Mapping[str, Any]) -> 
     manifest, journal = f"{state_dir}/{task.name}.json", undo_path(state_dir, task.name)
     old_manifest = f"{manifest}.undo" if os.path.exists(manifest) else None
     # So that a run that is killed before the journal is there leaves nothing that nobody knows of.
-    _save(Undo([], [], old_manifest, kept_in, {}), f"{journal}.done")
+    write_json(f"{journal}.done", asdict(Undo([], [], old_manifest, kept_in, {})))
     try:
         for folder in kept_in:
             with naming(f"make {folder}"):
@@ -81,7 +85,7 @@ def keep(task: Task, plan: Plan, state_dir: str, service: Mapping[str, Any]) -> 
             with naming(f"keep {manifest}"):
                 os.link(manifest, old_manifest)
         undo = Undo(files, _folders(task, plan), old_manifest, kept_in, dict(service))
-        _save(undo, journal)
+        write_json(journal, asdict(undo))
     except Exception:
         sweep(state_dir, task.name)
         raise
@@ -124,22 +128,6 @@ def _link(dest: str, rel: str, folder: str) -> str | None:
         except FileNotFoundError:
             return None
     return backup
-
-
-def _save(undo: Undo, path: str) -> None:
-    """Write the journal so that it is there wholly, or not at all."""
-    new = f"{path}.new"
-    with naming(f"write {path}"):
-        try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-                json.dump(asdict(undo), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.rename(new, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(new)
-            raise
 
 
 def restore(undo: Undo, state_dir: str, name: str) -> None:
@@ -206,12 +194,8 @@ def forget(undo: Undo, state_dir: str, name: str) -> None:
 def sweep(state_dir: str, name: str) -> None:
     """Remove what is left of the last change that can no longer be undone, or not yet."""
     path = f"{undo_path(state_dir, name)}.done"
-    if os.path.exists(undo_path(state_dir, name)):
-        return
-    try:
-        with open(path, encoding="utf-8") as stream:
-            undo = Undo(**json.load(stream))
-    except FileNotFoundError:
+    undo = None if os.path.exists(undo_path(state_dir, name)) else _read(path)
+    if undo is None:
         return
     with naming(f"remove {path}"):
         if undo.manifest:

@@ -54,6 +54,15 @@ def poll(probe: Callable[[], str], timeout: float) -> str:
         time.sleep(INTERVAL)
 
 
+def not_up(state: State) -> str:
+    """Return why a unit is not up yet, empty where it is; raise UnitError where it is not going to be."""
+    if not state.job and state.active in ("failed", "inactive"):
+        raise UnitError("does not stay up")
+    if state.job or state.active != "active":
+        return "it is not active yet"
+    return f"its main process is not older than {MIN_AGE:g} s" if state.now - state.started < MIN_AGE else ""
+
+
 class Service:
     """A unit and the URLs at which its service speaks.
 
@@ -144,12 +153,8 @@ class Service:
             fewest[:] = [min([*fewest, state.restarts])]
             if state.restarts - fewest[0] >= CRASH_LOOP:
                 raise UnitError(f"dies again and again: {CRASH_LOOP} restarts while it was waited for")
-            if not state.job and state.active in ("failed", "inactive"):
-                raise UnitError("does not stay up")
-            if state.job or state.active != "active":
-                return "it is not active yet"
-            if state.now - state.started < MIN_AGE:
-                return f"its main process is not older than {MIN_AGE:g} s"
+            if reason := not_up(state):
+                return reason
             if self.ready_url:
                 answer = self.fetch(self.ready_url)
                 if answer.status != 200:
@@ -162,10 +167,12 @@ class Service:
             seen[:] = [(state, value, refused)]
             return reason
 
-        reason = poll(probe, self.timeout)
-        if reason:
-            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
+        self._poll(probe)
         return seen[0]
+
+    def _poll(self, probe: Callable[[], str]) -> None:
+        if reason := poll(probe, self.timeout):
+            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
 
     def ask(self, urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Return the answers by name: their status, what their JSON holds, and why there is none."""
@@ -262,19 +269,12 @@ class Service:
             self.act("restart")
 
         def probe() -> str:
-            state = self.state()
-            if not state.job and state.active in ("failed", "inactive"):
-                raise UnitError("does not stay up")
-            if state.job or state.active != "active":
-                return "it is not active yet"
-            if state.now - state.started < MIN_AGE:
-                return f"its main process is not older than {MIN_AGE:g} s"
+            if reason := not_up(self.state()):
+                return reason
             answer = self.fetch(ready_url) if ready_url else Answer(200)
             return "" if answer.status in (200, 401) else no_answer(str(ready_url), answer)
 
-        reason = poll(probe, self.timeout)
-        if reason:
-            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
+        self._poll(probe)
         return time.monotonic() - began
 
     def leave(self) -> None:
