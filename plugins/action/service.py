@@ -64,7 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         payload |= {name: options[name] for name in ("release", "questions")}
         arguments["payload"] = pack(payload)
         try:
-            wanted = options["release"] if options["state"] == "present" else None
+            wanted = options["release"] if present else None
             release = parse({**wanted, "name": options["name"]}) if wanted else None
             if release and release.fetch == "controller" and local_path(release.url) is None:
                 check_cache(release)

@@ -53,10 +53,7 @@ class Administrator:
             return False
         login = self.look() if known else login
         if login.state == "absent":
-            raise UnitError(
-                f"holds no user {self.name} in its database: grafana_admin_user is not the name with which it was "
-                "created. Set it to that name, or rename the user in Grafana's pages"
-            )
+            raise UnitError(self._refusal(login))
         if answer.status != 401 and login.state != "wrong":
             raise UnitError(
                 f"is ready, but {self.url} answers {answer.error or f'HTTP {answer.status}'}, neither 200 nor 401, to "
@@ -105,7 +102,8 @@ REFUSALS = {
     "of addresses on? That is over in five minutes",
     "wrong": "holds another password of {name} still: grafana_admin_user is not the administrator whose password "
     "Grafana's command sets, which is the user with the id 1",
-    "absent": "holds no user {name} in its database: grafana_admin_user is not the name with which it was created",
+    "absent": "holds no user {name} in its database: grafana_admin_user is not the name with which it was created. Set "
+    "it to that name, or rename the user in Grafana's pages",
     "unknown": "refuses {name} with grafana_admin_password. Either somebody tried five wrong passwords, which is over "
     "in five minutes, or changed it in Grafana: then set another grafana_admin_password, and run again",
 }

@@ -47,9 +47,11 @@ def ask_until_settled(ask: Callable[[], Answers], kind: Kind, wait: float) -> Fo
     deadline = time.monotonic() + wait
     while True:
         answers = ask()
-        found = kind.judge(answers, late=False)
         left = deadline - time.monotonic()
-        if found.problems or left <= 0 or all(due > left for due in found.pending.values()):
+        found = kind.judge(answers, late=left <= 0)
+        if found.problems or left <= 0:
+            return found
+        if all(due > left for due in found.pending.values()):
             return kind.judge(answers, late=True)
         time.sleep(INTERVAL)
 

@@ -28,17 +28,14 @@ from ansible_collections.emr.monitoring.plugins.module_utils.transaction import 
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import unpack
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import apply
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, Service, UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, Service
 
 # Seconds that one trip waits for an installation; then another one says how far it is.
 PATIENCE = 8.0
 
 
 class ServiceRun:
-    """What the module does for each of its states.
-
-    :ivar actions: what systemd and the service were told to do
-    """
+    """What the module does for each of its states."""
 
     def __init__(self, params: Mapping[str, Any], run: Run, check: bool, relabel: Callable[[str], Any]) -> None:
         """
@@ -51,7 +48,6 @@ class ServiceRun:
         self.payload = unpack(params["payload"])
         self.check = check
         self.relabel = relabel
-        self.run = run
         admin, user, password = params["admin"] or {}, params["url_username"], params["url_password"]
         database = admin.get("database")
         self.look: Callable[[], Login] | None = (
@@ -76,7 +72,11 @@ class ServiceRun:
         self.unit = Service(
             {**params, "name": params["unit"], "restart_after": 0, "reload_after": 0}, run, fetch, self.look, admit
         )
-        self.actions = self.unit.actions
+
+    @property
+    def actions(self) -> list[str]:
+        """Return what systemd and the service were told to do, or would be."""
+        return self.unit.actions
 
     def present(self) -> dict[str, Any]:
         """Bring the service to the node; raise ReleaseError, TreeError, NotProvedError or UnitError."""
@@ -89,37 +89,33 @@ class ServiceRun:
                 pending = installed_within(release, PATIENCE, self.params["job"] or "")
                 if pending:
                     return {"changed": False, "pending": pending}
-        transaction = self._transaction(self.payload, installed_at(release) if release else 0)
-        try:
-            result = apply(self.payload, self.params["state_dir"], self.check, self.relabel, transaction)
-        except RuntimeError as error:
-            # Nothing had changed, so there was nothing to put back.
-            raise UnitError(str(error)) from error
+        transaction = self._transaction(installed_at(release) if release else 0)
+        result = apply(self.payload, self.params["state_dir"], self.check, self.relabel, transaction)
         if self.check:
             transaction.due(result)
             result.update(self.unit.preview())
         result["changed"] = bool(
-            result["changed"] or self.unit.actions or (release and self.check and not is_installed(release))
+            result["changed"] or self.actions or (release and self.check and not is_installed(release))
         )
         if self.administrator and self.administrator.waited:
             result["warnings"].append(self.administrator.waited)
         asks_in_check = not (self.check and self.params["admin"])
-        return {**result, "actions": self.unit.actions, **(self._found() if asks_in_check else {})}
+        return {**result, "actions": self.actions, **(self._found() if asks_in_check else {})}
 
     def asked(self) -> dict[str, Any]:
         """Say what is due, and ask the service; nothing is changed."""
         results = self.unit.preview()
         found = self._found()
         unit, problems = self.params["unit"], []
-        if self.unit.actions:
-            problems.append(f"{unit} is not as site.yml leaves it; due: {', '.join(self.unit.actions)}.")
+        if self.actions:
+            problems.append(f"{unit} is not as site.yml leaves it; due: {', '.join(self.actions)}.")
         elif results["refused"]:
             problems.append(f"{unit} refused its configuration when it last read it, and runs an older one.")
         else:
             problems += found["found"]["problems"]
         more = f"journalctl -u {unit.partition('.')[0]} on the node says more; another run of site.yml restores it."
         found["found"]["problems"] = [f"{problem} {more}" for problem in problems]
-        return {"changed": False, "actions": self.unit.actions, **results, **found}
+        return {"changed": False, "actions": self.actions, **results, **found}
 
     def absent(self) -> dict[str, Any]:
         """Take the service away, all but its data."""
@@ -147,18 +143,18 @@ class ServiceRun:
             **result,
             "changed": bool(result["changed"] or gone),
             "left": sorted(set(left)),
-            "actions": self.unit.actions,
+            "actions": self.actions,
         }
 
     def _release(self, options: Mapping[str, Any] | None) -> Release | None:
         """Return the release as it is wanted."""
         return parse({**options, "name": self.params["name"], "archive": self.params["archive"]}) if options else None
 
-    def _transaction(self, payload: Mapping[str, Any], installed: float) -> Transaction:
+    def _transaction(self, installed: float) -> Transaction:
         trial = self.params["trial"]
         return Transaction(
             self.unit,
-            payload["on_change"],
+            self.payload["on_change"],
             installed,
             trial=Trial(**trial, unit=self.params["unit"]) if trial else None,
             database=self.params["database"],

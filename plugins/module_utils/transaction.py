@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_admin import Administrator
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, rehearse
@@ -115,13 +116,13 @@ class Transaction:
             raise UnitError(f"has a database that cannot be kept for a way back: {error.strip()}")
 
     def prove(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Bring the unit to the state that the files call for; raise RuntimeError with the journal where that fails."""
+        """Bring the unit to the state that the files call for; raise NotProvedError with the journal if that fails."""
         self.due(report)
         self.attempted = True
         try:
             return self.unit.converge()
         except UnitError as error:
-            raise RuntimeError(self.unit.report(error)) from error
+            raise NotProvedError(self.unit.report(error)) from error
 
     def put_back(self, remembered: Mapping[str, Any], restore: Callable[[], None]) -> str:
         """Put the old files and the old database back, and have the old service run as it did.

@@ -50,7 +50,7 @@ class Proof(Protocol):
 
 
 class NotProvedError(Exception):
-    """The service did not work with what went live; the text says what of before runs now."""
+    """The service does not work with what is live; where something went live for it, that was put back."""
 
 
 def recover(state_dir: str, name: str, proof: Proof | None) -> list[str]:

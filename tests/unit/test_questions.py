@@ -289,6 +289,27 @@ def test_a_grafana_that_refuses_the_login_says_whether_somebody_else_is_to_blame
     assert "tried wrong passwords, from 10.0.0.9: it refuses the right one, too, for another 40 s" in problem
 
 
+def test_a_login_is_not_looked_up_where_grafana_answers() -> None:
+    def look() -> Login:
+        raise AssertionError("that hashes a password")
+
+    asked = Grafana(**{**GRAFANA.__dict__, "look": look})
+    assert asked.judge(grafana_answers("a", "b"), late=True).problems == []
+
+
+def test_answers_that_are_not_waited_for_are_judged_once() -> None:
+    judged: list[bool] = []
+
+    class Counted(Grafana):
+        def judge(self, answers: Any, late: bool) -> Found:
+            judged.append(late)
+            return super().judge(answers, late)
+
+    found = ask_until_settled(lambda: grafana_answers("a"), Counted(**GRAFANA.__dict__), 0)
+    assert judged == [True]
+    assert found.problems == ["Grafana has not taken up Page B from /etc/dashboards."]
+
+
 def test_alertmanager_says_whom_it_tells() -> None:
     kind = Alertmanager("http://m", ["nowhere"])
     said = {"receivers": {"status": 200, "json": [{"name": "nowhere"}, {"name": "team"}, {"name": "b"}], "error": ""}}

@@ -250,10 +250,11 @@ def test_what_cannot_be_put_back_is_said_and_done_by_the_next_run(node: Node, mo
 
 def test_a_damaged_journal_is_refused_before_anything_changes(node: Node) -> None:
     before = old(node)
-    (node.state / "app.undo.json").write_text("{")
-    with pytest.raises(TreeError, match=r"app.undo.json cannot be read.*nothing was changed"):
-        node.apply(new(node), Proof())
-    (node.state / "app.undo.json").unlink()
+    for journal in ("app.undo.json", "app.undo.json.done"):
+        (node.state / journal).write_text("{")
+        with pytest.raises(TreeError, match=rf"{journal} cannot be read.*nothing was changed"):
+            node.apply(new(node), Proof())
+        (node.state / journal).unlink()
     assert node.snapshot() == before
 
 
