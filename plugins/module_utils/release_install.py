@@ -31,12 +31,9 @@ MARKER = ".release.json"
 STAGING = ".staging-"
 DOWNLOAD = ".download-"
 LOCK = ".lock"
-# How far an installation is that runs in the background, or why it failed.
-STATUS = ".install.json"
 # What a user may have put there under a name that begins likewise is not ours.
 STAGED = re.compile(r"\.staging-[a-z0-9_]{8}")
 DOWNLOADED = re.compile(r"\.download-.+-[0-9a-f]{12}\.part")
-STATUSES = re.compile(r"\.install\.json(\.[0-9a-f]{32})?")
 
 
 def is_installed(release: Release) -> bool:
@@ -114,7 +111,7 @@ def remove(name: str, root: str, dry: bool) -> tuple[list[str], list[str]]:
     gone = [
         each
         for each in everything
-        if each in ours or each == LOCK or any(kind.fullmatch(each) for kind in (STAGED, DOWNLOADED, STATUSES))
+        if each in ours or each == LOCK or STAGED.fullmatch(each) or DOWNLOADED.fullmatch(each)
     ]
     if not dry:
         for each in gone:

@@ -17,7 +17,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmana
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import Prometheus
 from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, parse
-from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within
+from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within, sweep
 from ansible_collections.emr.monitoring.plugins.module_utils.release_install import (
     in_use,
     installed_at,
@@ -86,7 +86,7 @@ class ServiceRun:
             if not is_installed(release) and not self.check:
                 if release.fetch == "controller" and not release.archive:
                     return {"changed": False, "wanted": "archive"}
-                pending = installed_within(release, PATIENCE, self.params["job"] or "")
+                pending = installed_within(release, self.params["state_dir"], PATIENCE, self.params["job"] or "")
                 if pending:
                     return {"changed": False, "pending": pending}
         transaction = self._transaction(installed_at(release) if release else 0)
@@ -127,6 +127,8 @@ class ServiceRun:
         )
         if ours and state.load not in ("not-found", "") and not self.check:
             self.unit.leave()
+        if not self.check:
+            sweep(self.params["state_dir"])
         result = apply(payload, self.params["state_dir"], self.check, self.relabel)
         if ours and not self.check:
             self.unit.act("daemon-reload")

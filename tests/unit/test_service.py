@@ -50,11 +50,12 @@ def test_the_documentation_lists_the_arguments() -> None:
 
 def test_an_installation_that_is_quick_enough_takes_one_call(node: Node) -> None:
     wanted = release(node, pack(PROGRAM))
-    assert installed_within(wanted, 60) is None
+    assert installed_within(wanted, folder(node), 60) is None
     assert node.tree()["1.0/etc/a.yml"] == "a"
     # Nothing of how it went is left.
     assert [path.name for path in node.root.iterdir() if path.name.startswith(".install")] == []
-    assert installed_within(wanted, 60) is None
+    assert os.listdir(folder(node)) == []
+    assert installed_within(wanted, folder(node), 60) is None
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, gate: Path, end: Callable[[], None] = lambda: None) -> None:
@@ -75,22 +76,26 @@ def slow(monkeypatch: pytest.MonkeyPatch, gate: Path, end: Callable[[], None] = 
     monkeypatch.setattr(release_background, "WRITTEN_EVERY", 0.01)
 
 
-def pending(wanted: Release, job: str = "") -> dict[str, Any]:
+def folder(node: Node) -> str:
+    return str(node.folder / "state")
+
+
+def pending(node: Node, wanted: Release, job: str = "") -> dict[str, Any]:
     """Return how far an installation is, as soon as it says so."""
     found: dict[str, Any] = {}
     deadline = time.monotonic() + 60
     while not found.get("done") and time.monotonic() < deadline:
-        found = installed_within(wanted, 0.2, found.get("job", job)) or {}
+        found = installed_within(wanted, folder(node), 0.2, found.get("job", job)) or {}
     return found
 
 
 def test_one_that_takes_longer_goes_on_and_says_how_far_it_is(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
     slow(monkeypatch, gate)
-    found = pending(wanted)
+    found = pending(node, wanted)
     assert {**found, "job": ""} == {"job": "", "doing": "unpacking", "done": 20_000_000, "total": 90_000_000}
     gate.touch()
-    assert installed_within(wanted, 60, found["job"]) is None
+    assert installed_within(wanted, folder(node), 60, found["job"]) is None
     assert "1.0/etc/a.yml" in node.tree()
 
 
@@ -101,28 +106,56 @@ def test_why_one_failed_that_took_longer_is_said(node: Node, monkeypatch: pytest
         raise ReleaseError("The disk of /mnt is full.")
 
     slow(monkeypatch, gate, fail)
-    found = pending(wanted)
+    found = pending(node, wanted)
     gate.touch()
     with pytest.raises(ReleaseError, match="The disk of /mnt is full"):
-        installed_within(wanted, 60, found["job"])
+        installed_within(wanted, folder(node), 60, found["job"])
+    assert os.listdir(folder(node)) == []
+
+
+def test_why_one_failed_is_said_however_long_it_takes_to_say_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of the releases is free long before: what counts is whether the process lives."""
+    wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
+
+    def install(_: Release, progress: Callable[[str, int, int], None]) -> None:
+        while not gate.exists():
+            progress("unpacking", 1, 2)
+            time.sleep(0.01)
+        raise ReleaseError("late words")
+
+    monkeypatch.setattr(release_background, "install", install)
+    monkeypatch.setattr(release_background, "WRITTEN_EVERY", 0.01)
+    found = pending(node, wanted)
+    assert installed_within(wanted, folder(node), 0.3, found["job"]) == found
+    gate.touch()
+    with pytest.raises(ReleaseError, match="late words"):
+        installed_within(wanted, folder(node), 60, found["job"])
+
+
+def test_what_a_killed_run_left_to_be_said_goes_with_the_next_one(node: Node) -> None:
+    os.makedirs(folder(node))
+    left = Path(folder(node), f"install-{'0' * 32}.json")
+    left.write_text('{"error": "of yesterday"}')
+    assert installed_within(release(node, pack(PROGRAM)), folder(node), 60) is None
+    assert os.listdir(folder(node)) == []
 
 
 def test_one_that_was_killed_is_said_and_the_next_run_begins_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
     with monkeypatch.context() as patched:
         slow(patched, gate, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        found = pending(wanted)
+        found = pending(node, wanted)
         gate.touch()
         with pytest.raises(ReleaseError, match="ended without a word"):
-            installed_within(wanted, 60, found["job"])
-    assert installed_within(wanted, 60) is None
+            installed_within(wanted, folder(node), 60, found["job"])
+    assert installed_within(wanted, folder(node), 60) is None
     assert "1.0/etc/a.yml" in node.tree()
 
 
 def test_a_failure_in_the_first_call_is_said_at_once(node: Node) -> None:
     wanted = release(node, b"no archive")
     with pytest.raises(ReleaseError, match="cannot be read"):
-        installed_within(wanted, 60)
+        installed_within(wanted, folder(node), 60)
 
 
 @pytest.mark.parametrize(
