@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible._internal._datatag._tags import Origin
+from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
 WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?![0-9A-Za-z_:.])")
 
@@ -23,30 +24,31 @@ class Written:
         self.problems: list[str] = []
 
     def refuse(self, where: str, value: Any, remedy: str) -> None:
-        """Note a problem."""
-        self.problems.append(f"{where} is {value!r}: {remedy}.")
+        """Note a problem; of the value what cannot hold a secret that stands deeper in it."""
+        self.problems.append(f"{where} is {_shown(value)}: {remedy}.")
 
-    def text(self, where: str, value: Any) -> Any:
+    def text(self, where: str, value: Any, placed: bool = True) -> Any:
         """Return a value that must be text; nothing is empty text, and a plain integer is its digits.
 
-        What YAML has changed is refused: ``no`` is false, ``1.10`` is 1.1, ``010`` is 8, ``18:00`` is 1080.
+        What YAML has changed is refused: ``no`` is false, ``1.10`` is 1.1, ``010`` is 8, ``18:00`` is 1080. It may be a
+        password, so that a number is not shown. `placed` is whether Ansible knows where it stood: of a key it does not.
         """
         if value is None:
             return ""
-        if isinstance(value, bool | float | datetime.date) or (isinstance(value, int) and _was_changed(value)):
-            self.refuse(
-                where,
-                value if isinstance(value, bool) else str(_plain(value)),
-                "YAML has read it as something else than text: put it in quotes",
-            )
+        if isinstance(value, bool | float | datetime.date) or (
+            isinstance(value, int) and placed and _was_changed(value)
+        ):
+            kind = str(value) if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "a date"
+            self.problems.append(f"{where} is {kind}: YAML has read it as something else than text: put it in quotes.")
             return ""
         return str(int(value)) if isinstance(value, int) else value
 
     def texts(self, where: str, value: Any) -> Any:
         """Return a structure of which every scalar must be text."""
         if isinstance(value, Mapping):
-            # Ansible does not say where a key stood.
-            return {self.text(where, _plain(key)): self.texts(f"{where}.{key}", item) for key, item in value.items()}
+            return {
+                self.text(where, key, placed=False): self.texts(f"{where}.{key}", item) for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self.texts(where, item) for item in value]
         return self.text(where, value)
@@ -67,14 +69,15 @@ class Written:
         return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _plain(value: Any) -> Any:
-    """Return a scalar without Ansible's marks, which its text would show."""
-    if isinstance(value, bool | datetime.date):
-        return value
-    for kind in (int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value if value is None else str(value)
+def _shown(value: Any) -> str:
+    """Return a value as an error may show it: one that was meant to be something else may hold a password."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, Mapping) or any(isinstance(part, Mapping | list | tuple) for part in parts):
+        return "a structure"
+    if any("\n" in str(part) for part in parts):
+        return "a text of several lines"
+    plain = [printable(part) if isinstance(part, str) else part for part in parts]
+    return repr(plain if isinstance(value, list | tuple) else plain[0])
 
 
 def _was_changed(number: int) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
 
@@ -166,6 +168,35 @@ def test_a_single_value_is_a_list_of_one_where_a_list_is_meant() -> None:
 )
 def test_what_cannot_be_meant_is_refused_by_name(written: dict[str, Any], problem: str) -> None:
     assert [found for found in given(**written)["problems"] if found.startswith(problem)]
+
+
+NEEDLE = "needle"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"config": f"remote_write:\n- basic_auth: {{password: {NEEDLE}}}\n"},
+        {"config": [{"remote_write": [{"basic_auth": {"password": NEEDLE}}]}]},
+        {"config": f"https://me:{NEEDLE}@host/write?token={NEEDLE}"},
+        {"global": [["a", NEEDLE]]},
+        {"scrape_configs": [[{"basic_auth": {"password": NEEDLE}}]]},
+        {"scrape_configs": [{"job_name": "a", "static_configs": [[{"labels": {"__param_token": NEEDLE}}]]}]},
+        {"config": {"alerting": [{"alertmanagers": [{"basic_auth": {"password": NEEDLE}}]}]}},
+    ],
+)
+def test_what_was_meant_to_be_something_else_shows_no_secret(written: dict[str, Any]) -> None:
+    problems = given(**written)["problems"]
+    assert problems
+    assert NEEDLE not in "".join(problems)
+
+
+@pytest.mark.parametrize("password", ["01234567", "12345.678", "1_234_567"])
+def test_a_password_that_yaml_took_for_a_number_is_not_shown(tmp_path: Path, password: str) -> None:
+    written = from_yaml(tmp_path, f"config: {{remote_write: [{{basic_auth: {{password: {password}}}}}]}}")
+    (problem,) = given(**written)["problems"]
+    assert problem.startswith("prometheus_config.remote_write.basic_auth.password is a number: ")
+    assert not {password, str(yaml.safe_load(password))} & set(re.split(r"[ :]", problem))
 
 
 def test_what_is_no_text_stays_as_it_was_written() -> None:
