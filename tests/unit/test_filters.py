@@ -11,15 +11,15 @@ from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
+from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
+from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
+from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import prometheus_rule_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import (
     mixed_self_scrapes,
     passwords_in_files,
-    prometheus_rule_files,
     static_targets,
     with_self_scrape_settings,
 )
-from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
-from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
 from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_folder, systemd_memory_limit
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import (
+from ansible_collections.emr.monitoring.plugins.filter.prometheus_configuration import generated_rules
+from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     FASTEST_BURN,
     GENERATED_RULE_FILES,
     impossible_thresholds,
@@ -24,6 +23,7 @@ ROLE = ROOT / "roles/prometheus"
 RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 THRESHOLDS = DEFAULTS["prometheus_alert_thresholds"]
+RUNBOOK_URL = DEFAULTS["prometheus_runbook_url"]
 SHIPPED = sorted((ROLE / "files/rules").iterdir())
 TESTS = sorted((ROOT / "tests/rules").iterdir())
 RULES = [
@@ -43,22 +43,13 @@ def name_of(rule: dict[str, Any]) -> str:
 each_alert = pytest.mark.parametrize("alert", [pytest.param(rule, id=name_of(rule)) for rule in ALERTS])
 
 
-def generated(**variables: Any) -> dict[str, Any]:
-    """Return the rule files that the role makes of its variables, by their path, as the filter yaml_file has them."""
-    loader = DataLoader()
-    known = {"role_path": str(ROLE), "prometheus_runbook_url": DEFAULTS["prometheus_runbook_url"]}
-    known |= loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True) | variables
-    template = trust_as_template("{{ __prometheus_generated_rules }}")
-    return dict(Templar(loader, known).template(template))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with promtool's tests, and in it the folder of the rules as they lie on a node."""
     made = tmp_path_factory.mktemp("promtool")
     shutil.copytree(ROOT / "tests/rules", made, dirs_exist_ok=True)
     shutil.copytree(ROLE / "files/rules", made / "rules")
-    for path, file in generated(__prometheus_thresholds=THRESHOLDS).items():
+    for path, file in generated_rules(THRESHOLDS, RUNBOOK_URL).items():
         (made / path).write_text(file["content"])
     return made
 
@@ -216,5 +207,5 @@ def test_a_threshold_that_nothing_can_pass_is_named(name: str, value: float | No
 
 
 def test_a_file_with_the_name_of_one_that_the_role_makes_is_known() -> None:
-    assert {f"rules/{name}" for name in GENERATED_RULE_FILES} == set(generated(__prometheus_thresholds={}))
+    assert {f"rules/{name}" for name in GENERATED_RULE_FILES} == set(generated_rules({}, RUNBOOK_URL))
     assert all(variable in DEFAULTS for variable in GENERATED_RULE_FILES.values())

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
          "prometheus_password needs 12 characters", "prometheus_password begins or ends with a space",
          "prometheus_username is 'the:admin'",
          "prometheus_external_url is 'monitoring.example.com:9090'", "https://monitoring.example.com:9090/",
-         "job_name in prometheus_scrape_configs has 2001 characters", "twice, twice. Rename",
+         "job_name in prometheus_scrape_configs has 2001 characters", "several named twice: rename",
          "prometheus_alert_thresholds: upload_error_ratio is 5", "0 to less than 1",
          "prometheus_flags is ['--a={config}']", "prometheus_root is", "absolute paths"],
     ),

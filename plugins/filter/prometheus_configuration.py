@@ -1,0 +1,160 @@
+"""The files of Prometheus' configuration, made of what the role's variables say."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
+from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_server_name
+from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
+from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
+    impossible_thresholds,
+    prometheus_rule_files,
+    threshold_rules,
+)
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import (
+    mixed_self_scrapes,
+    passwords_in_files,
+    static_targets,
+    with_self_scrape_settings,
+)
+
+# What of prometheus.yml is no secret, and is shown: names, times, addresses, labels that end up in series. All else may
+# be one, such as what a relabelling writes into a parameter.
+HARMLESS = [
+    "global.*",
+    "rule_files",
+    "alerting.alertmanagers.static_configs.targets",
+    "scrape_configs.job_name",
+    "scrape_configs.*_interval",
+    "scrape_configs.*_timeout",
+    "scrape_configs.*_limit",
+    "scrape_configs.honor_*",
+    "scrape_configs.metrics_path",
+    "scrape_configs.scheme",
+    "scrape_configs.static_configs.targets",
+    "scrape_configs.static_configs.labels.[!_]*",
+    "scrape_configs.*relabel_configs.action",
+    "scrape_configs.*relabel_configs.source_labels",
+    "scrape_configs.*relabel_configs.target_label",
+    "scrape_configs.basic_auth.password_file",
+    "scrape_configs.tls_config.ca_file",
+    "scrape_configs.tls_config.server_name",
+    "remote_write.name",
+]
+HARMLESS_WEB = ["http_server_config.*", "tls_server_config.*"]
+CERTIFICATE, KEY = "tls/certificate.pem", "tls/key.pem"
+
+
+def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Make all files of the configuration, or say all that is wrong with what was written.
+
+    :param settings: ``written``, see ``prometheus_input``; ``defaults``, the path of the role's defaults;
+        ``rules_dirs``, the role's own folders of rule files; ``thresholds`` of the user by name; ``runbook_url``;
+        ``username``, ``password`` (empty: no login) and ``password_salt``; ``certificate`` and ``key``, PEM text or
+        empty; and ``addresses``, ``host:port`` of this node's own Prometheus in each way to write it
+    :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
+        ``yaml_file`` returns; and ``static_targets`` by job. Where there are problems the files are not whole.
+    """
+    defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
+    meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
+    thresholds = {**defaults["prometheus_alert_thresholds"], **settings["thresholds"]}
+    scrapes_itself = _self_scrape(settings)
+    problems = [
+        *meant["problems"],
+        *_job_problems(meant["jobs"], meant["global"]),
+        *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
+        *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
+    ]
+    jobs = with_self_scrape_settings(meant["jobs"], scrapes_itself, settings["addresses"])
+    config = passwords_in_files(_sections(meant, jobs), settings["password_salt"])
+    files = {
+        **_collected(problems, lambda: prometheus_rule_files([*settings["rules_dirs"], *meant["rules_dirs"]])),
+        "prometheus.yml": yaml_file(config["config"], HARMLESS),
+        **_collected(problems, lambda: {"web.yml": yaml_file(_web(settings), HARMLESS_WEB)}),
+        **({} if problems else generated_rules(thresholds, settings["runbook_url"])),
+        **config["files"],
+        **({CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}),
+    }
+    return {"problems": problems, "files": files, "static_targets": static_targets(meant["jobs"])}
+
+
+def generated_rules(thresholds: Mapping[str, Any], runbook_url: str) -> dict[str, dict[str, str]]:
+    """Return the rule files that hold what the rules of the alerts compare with, and where the runbook is."""
+    # Where the annotations of the alerts find the address of the runbook: rule files know no variables.
+    runbook = {"record": "alerts:runbook:info", "expr": "1", "labels": {"url": runbook_url}}
+    return {
+        "rules/thresholds.yml": yaml_file(threshold_rules(thresholds), ["*"]),
+        "rules/runbook.yml": yaml_file({"groups": [{"name": "runbook", "rules": [runbook]}]}, ["*"]),
+    }
+
+
+def _collected(problems: list[str], files: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return some files, or put what is wrong with them to the other problems."""
+    try:
+        return files()
+    except AnsibleFilterError as error:
+        problems.append(str(error))
+        return {}
+
+
+def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) -> Iterator[str]:
+    names = collections.Counter(job["job_name"] for job in jobs)
+    if twice := [name for name, count in names.items() if count > 1]:
+        yield (
+            "Every job in prometheus_scrape_configs needs a job_name of its own, and there are several named "
+            f"{', '.join(twice)}: rename or merge them."
+        )
+    longest = max(names, key=len, default="")
+    # Prometheus would refuse its own metrics, whose labels the names are.
+    limit = int(limits.get("label_value_length_limit") or 0)
+    if limit and len(longest) > limit:
+        yield (
+            f"The longest job_name in prometheus_scrape_configs has {len(longest)} characters, and "
+            f"label_value_length_limit in prometheus_scrape_limits is {limit}: choose a shorter name."
+        )
+
+
+def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a job needs that scrapes this node's own Prometheus."""
+    login = {"username": settings["username"], "password": settings["password"]}
+    # The certificate itself is trusted, whoever signed it; it need not be for localhost.
+    name = certificate_server_name(settings["certificate"])
+    tls = {"scheme": "https", "tls_config": {"ca_file": CERTIFICATE, "server_name": name}}
+    return ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
+
+
+def _web(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Prometheus' web configuration, which it reads at each request, as it does the certificate.
+
+    There is no Strict-Transport-Security: it would count for every port of the node, and EMR's own pages speak HTTP.
+    """
+    web: dict[str, Any] = {
+        "http_server_config": {"headers": {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "deny"}}
+    }
+    if password := settings["password"]:
+        hashed = bcrypt_hash(password, settings["password_salt"], "prometheus_password")
+        web["basic_auth_users"] = {settings["username"]: hashed}
+    if settings["certificate"]:
+        web["tls_server_config"] = {"cert_file": CERTIFICATE, "key_file": KEY, "min_version": "TLS12"}
+    return web
+
+
+def _sections(meant: Mapping[str, Any], jobs: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return prometheus.yml with its sections in the order in which upstream documents them."""
+    alerting = {"alerting": meant["alerting"]} if meant["alerting"] else {}
+    return {"global": meant["global"], **alerting, "rule_files": ["rules/*"], "scrape_configs": jobs, **meant["config"]}
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"prometheus_configuration": prometheus_configuration}

@@ -1,0 +1,101 @@
+"""All files of Prometheus' configuration come out of what the role's variables say, or all that is wrong is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.emr.monitoring.plugins.filter.prometheus_configuration import prometheus_configuration
+
+DEFAULTS = Path(__file__).parents[2] / "roles/prometheus/defaults/main.yml"
+WRITTEN: dict[str, Any] = {
+    "scrape_configs": [{"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]}],
+    "monitoring_scrape_configs": [],
+    "global": {},
+    "scrape_limits": {"label_value_length_limit": 20},
+    "external_labels": {},
+    "alertmanagers": [],
+    "config": {},
+    "rules_dirs": [],
+}
+SETTINGS: dict[str, Any] = {
+    "defaults": str(DEFAULTS),
+    "rules_dirs": [],
+    "thresholds": {},
+    "runbook_url": "docs/runbook.md",
+    "username": "admin",
+    "password": "a password of some length",
+    "password_salt": "abcdefghijklmnopqrstuv",
+    "certificate": "",
+    "key": "",
+    "addresses": ["localhost:9090"],
+}
+
+
+def made(written: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    return prometheus_configuration({**SETTINGS, "written": {**WRITTEN, **(written or {})}, **settings})
+
+
+def test_the_configuration_is_whole_and_the_own_job_gets_the_login_in_a_file() -> None:
+    found = made()
+    (password,) = (name for name in found["files"] if name.startswith("password-"))
+    assert found["problems"] == []
+    assert set(found["files"]) == {"prometheus.yml", "web.yml", "rules/thresholds.yml", "rules/runbook.yml", password}
+    config = yaml.safe_load(found["files"]["prometheus.yml"]["content"])
+    assert list(config) == ["global", "rule_files", "scrape_configs"]
+    assert config["scrape_configs"][0]["basic_auth"] == {"username": "admin", "password_file": password}
+    assert found["files"][password] == SETTINGS["password"]
+    assert found["static_targets"] == {"prometheus": [{"address": "localhost:9090", "labels": {}}]}
+
+
+def test_without_a_login_nothing_asks_for_one() -> None:
+    found = made(password="")
+    assert set(found["files"]) == {"prometheus.yml", "web.yml", "rules/thresholds.yml", "rules/runbook.yml"}
+    assert "basic_auth" not in found["files"]["prometheus.yml"]["content"] + found["files"]["web.yml"]["content"]
+
+
+def test_the_thresholds_of_the_user_are_merged_over_those_of_the_role() -> None:
+    written = made(thresholds={"request_latency_seconds": 7})["files"]["rules/thresholds.yml"]["content"]
+    (rules,) = (group["rules"] for group in yaml.safe_load(written)["groups"])
+    values = {rule["record"]: rule["expr"] for rule in rules}
+    assert values["threshold:request_latency_seconds"] == "7.0"
+    assert values["threshold:upload_error_ratio"] == "0.05"
+
+
+TWICE = {"scrape_configs": [{"job_name": "a"}, {"job_name": "a"}, {"job_name": "b"}]}
+SHARED = {"static_configs": [{"targets": ["localhost:9090", "node:1"]}]}
+
+
+@pytest.mark.parametrize(
+    ("written", "settings", "sentence"),
+    [
+        pytest.param(TWICE, {}, "several named a: rename or merge", id="a name twice"),
+        pytest.param(
+            {"scrape_configs": [{"job_name": "n" * 21}]},
+            {},
+            "job_name in prometheus_scrape_configs has 21 characters",
+            id="a name longer than a label",
+        ),
+        pytest.param(
+            {"scrape_configs": [{"job_name": "n" * 9}], "global": {"label_value_length_limit": 8}},
+            {},
+            "is 8: choose a shorter name",
+            id="a limit of the user's own",
+        ),
+        pytest.param({"scrape_configs": [{"job_name": "m", **SHARED}]}, {}, "Write two jobs", id="a login for others"),
+        pytest.param({}, {"thresholds": {"upload_error_ratio": 5}}, "upload_error_ratio is 5", id="a threshold"),
+        pytest.param({}, {"rules_dirs": ["/nowhere"]}, "/nowhere is not a folder", id="a folder of rules"),
+        pytest.param({}, {"password": "ä" * 37}, "more than 72 bytes", id="a password that is too long"),
+        pytest.param({}, {"password_salt": "short"}, "prometheus_password_salt does not begin", id="a salt"),
+        pytest.param({"config": {"global": {}}}, {}, "use prometheus_global", id="what the gate refuses"),
+    ],
+)
+def test_a_problem_is_said(written: dict[str, Any], settings: dict[str, Any], sentence: str) -> None:
+    (problem,) = made(written, **settings)["problems"]
+    assert sentence in problem
+
+
+def test_all_problems_are_said_at_once() -> None:
+    assert len(made(TWICE, thresholds={"upload_error_ratio": 5}, rules_dirs=["/nowhere"])["problems"]) == 3
