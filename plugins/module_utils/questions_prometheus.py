@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -27,6 +27,8 @@ REFUSED = (
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+# How Prometheus logs that the discovery of a job has failed; values with a space are quoted.
+LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -38,12 +40,14 @@ class Prometheus:
     :ivar jobs: its scrape configs: name of the job -> its static targets, each an address and its labels
     :ivar sends_alerts: whether it is to have found Alertmanagers
     :ivar ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
+    :ivar journal: returns the lines that Prometheus wrote, the last one first
     """
 
     api: str
     jobs: dict[str, list[dict[str, Any]]]
     sends_alerts: bool
     ready_at: float = 0
+    journal: Callable[[], list[str]] = list
 
     def urls(self) -> dict[str, str]:
         """Return the addresses to ask, by name."""
@@ -74,8 +78,22 @@ class Prometheus:
                     ": do its static_configs and relabel_configs say what they should?"
                 )
         targets = data["targets"]["activeTargets"]
-        lines = [*table(targets), *(f"Alerts go to {shown(each['url'])}" for each in active)]
-        return Found(problems, pending, lines, down(targets))
+        without = self._without_target(data["targets"]) if late or not pending else {}
+        lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
+        nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
+        return Found(problems, pending, lines, down(targets) + nothing)
+
+    def _without_target(self, targets: Mapping[str, Any]) -> dict[str, str]:
+        """Return the jobs that scrape nothing, each with the reason."""
+        jobs = self.jobs.keys() - {target["scrapePool"] for target in targets["activeTargets"]}
+        dropped = _dropped(targets)
+        errors = _discovery_errors(self.journal()) if jobs - dropped.keys() else {}
+        return {
+            job: f"its relabel_configs drop all of the {dropped[job]} that it has"
+            if job in dropped
+            else shown(errors.get(job, "there is none in its static_configs, and no discovery has one"))
+            for job in sorted(jobs)
+        }
 
     def _pending(self, data: Mapping[str, Any]) -> dict[str, float]:
         """Return what Prometheus has yet to do after it loaded its configuration, and within how many seconds."""
@@ -83,6 +101,13 @@ class Prometheus:
         pending = {}
         if now - loaded < SETTLING:
             pending = dict.fromkeys(self._missing(data), loaded + DISCOVERY - now)
+        if now - loaded < DISCOVERY:
+            found = {target["scrapePool"] for target in data["targets"]["activeTargets"]} | set(
+                _dropped(data["targets"])
+            )
+            discovers = sorted(job for job, targets in self.jobs.items() if not targets and job not in found)
+            waited = [f"the job {shown(job)} is to find a target" for job in discovers]
+            pending.update(dict.fromkeys(waited, loaded + DISCOVERY - now))
         # A failure from before is no verdict on what was loaded or started since. To the second, which `loaded` has.
         since = max(loaded, int(self.ready_at))
         for target in data["targets"]["activeTargets"]:
@@ -121,6 +146,32 @@ def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
     return all(labels.get(name) == str(value) for name, value in wanted.items() if not name.startswith("__"))
 
 
+def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many targets the relabelling of each job drops; those without are left out."""
+    listed = Counter(
+        target.get("scrapePool", target["discoveredLabels"]["job"]) for target in targets["droppedTargets"]
+    )
+    counted = {**listed, **(targets.get("droppedTargetCounts") or {})}
+    return {job: count for job, count in counted.items() if count}
+
+
+def _discovery_errors(lines: list[str]) -> dict[str, str]:
+    """Return the last error of each job's discovery.
+
+    :param lines: what Prometheus wrote in logfmt, the last line first
+    """
+    errors: dict[str, str] = {}
+    for line in lines:
+        if 'component="discovery manager scrape"' in line and " err=" in line:
+            said = {key: _unquoted(value) for key, value in LOGFMT.findall(line)}
+            errors.setdefault(said.get("config", ""), ": ".join(said[key] for key in ("path", "err") if key in said))
+    return errors
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+
+
 def seconds(text: str) -> float:
     """Return the seconds since the epoch of a time as Prometheus writes it (RFC 3339, nanoseconds, any offset)."""
     found = TIME.match(text)
@@ -139,10 +190,14 @@ def duration(text: str) -> float:
     return sum(int(number) * SECONDS[unit] for number, unit in DURATION.findall(text))
 
 
-def table(targets: list[Mapping[str, Any]]) -> list[str]:
-    """Describe each of the active targets on a line, the ones that are not up with their error."""
+def table(targets: list[Mapping[str, Any]], without: Mapping[str, str]) -> list[str]:
+    """Describe each of the active targets on a line, the ones that are not up with their error.
+
+    :param without: the jobs that have no target -> why
+    """
     rows = sorted(
-        (t["health"].upper(), shown(t["scrapePool"]), shown(t["scrapeUrl"]), shown(t["lastError"])) for t in targets
+        [(t["health"].upper(), shown(t["scrapePool"]), shown(t["scrapeUrl"]), shown(t["lastError"])) for t in targets]
+        + [("NONE", shown(job), "no target", why) for job, why in without.items()]
     )
     width = min(max((len(job) for _, job, _, _ in rows), default=0), COLUMN)
     return [

@@ -29,6 +29,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree import unpack
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import apply
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, Service
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_journal import recent_lines
 
 # Seconds that one trip waits for an installation; then another one says how far it is.
 PATIENCE = 8.0
@@ -45,6 +46,7 @@ class ServiceRun:
         :param relabel: is called with each path that went live
         """
         self.params = params
+        self.run = run
         self.payload = unpack(params["payload"])
         self.check = check
         self.relabel = relabel
@@ -174,7 +176,9 @@ class ServiceRun:
     def _kind(self, kind: str, about: Mapping[str, Any]) -> Kind:
         if kind == "grafana":
             return Grafana(**about, look=self.look)
-        return Prometheus(**about) if kind == "prometheus" else Alertmanager(**about)
+        if kind == "prometheus":
+            return Prometheus(**about, journal=partial(recent_lines, self.run, self.params["unit"]))
+        return Alertmanager(**about)
 
 
 def refuse_unreadable(release: Release) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
 LINES = 20
+# How many lines are looked through for what a service said some time ago.
+SEARCHED = 2000
 
 
 def last_lines(run: Callable[..., Any], unit: str, since: float) -> list[str]:
@@ -21,3 +23,13 @@ def last_lines(run: Callable[..., Any], unit: str, since: float) -> list[str]:
     command = ["journalctl", "-u", unit, "-n", str(LINES), "-r", "-o", "cat", "--no-pager", "--quiet"]
     lines = [f"  {printable(line)}" for line in run([*command, "--since", f"@{int(since)}"])[1].splitlines()[::-1]]
     return lines or ["  (none, the journal has no lines of this unit for that time)"]
+
+
+def recent_lines(run: Callable[..., Any], unit: str) -> list[str]:
+    """Return what a unit wrote lately, the last line first, as it wrote it: to be searched, not to be shown.
+
+    :param run: runs a command; returns exit code, stdout and stderr
+    """
+    command = ["journalctl", "-u", unit, "-n", str(SEARCHED), "-r", "-o", "cat", "--no-pager", "--quiet"]
+    lines: list[str] = run(command)[1].splitlines()
+    return lines

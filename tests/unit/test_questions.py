@@ -191,14 +191,54 @@ def test_a_duration_is_read_as_prometheus_writes_it() -> None:
 
 
 def test_the_table_of_targets_shows_the_error_of_what_is_down() -> None:
-    assert table([target("up", "ingest"), target("down", "docproc", "connection refused")]) == [
+    assert table([target("up", "ingest"), target("down", "docproc", "connection refused")], {}) == [
         "DOWN    docproc http://localhost/docproc  connection refused",
         "UP      ingest  http://localhost/ingest",
     ]
 
 
+# As Prometheus 3.13.2 wrote them, the last one first.
+DISCOVERY = [
+    r'time=2026-11-26T13:25:53.3Z level=ERROR source=refresh.go:72 msg="Unable to refresh target groups" '
+    r'component="discovery manager scrape" discovery=http config=by-http '
+    r'err="Get \"http://user:***@localhost:1/x?token=abc\": dial tcp 127.0.0.1:1: connect: connection refused"',
+    'time=2026-11-26T13:24:53.3Z level=ERROR source=refresh.go:72 msg="Unable to refresh target groups" '
+    'component="discovery manager scrape" discovery=http config=by-http err="an older one"',
+    'time=2026-11-26T13:24:52.2Z level=ERROR source=file.go:233 msg="Error adding file watch" '
+    'component="discovery manager scrape" discovery=file config=by-file path=/etc/none/ '
+    'err="no such file or directory"',
+    'time=2026-11-26T13:24:52.2Z level=INFO source=main.go:1723 msg="Completed loading of configuration file"',
+]
+
+
+@pytest.mark.parametrize(
+    ("job", "said", "reason"),
+    [
+        ("by-file", answers([]), "/etc/none/: no such file or directory"),
+        ("by-http", answers([]), 'Get "http://localhost:1/x?…": dial tcp 127.0.0.1:1: connect: connection refused'),
+        ("by-dns", answers([]), "there is none in its static_configs, and no discovery has one"),
+        ("by-ec2", answers([], counts={"by-ec2": 7}), "its relabel_configs drop all of the 7 that it has"),
+        ("by-ec2", answers([], [target(job="by-ec2")]), "its relabel_configs drop all of the 1 that it has"),
+    ],
+    ids=["an error", "its last error", "no error", "dropped", "dropped by a version that does not count"],
+)
+def test_a_job_without_a_target_is_told_with_the_reason(job: str, said: dict[str, Any], reason: str) -> None:
+    asked = prometheus(jobs={job: []}, journal=lambda: DISCOVERY)
+    found = asked.judge(said | answers([], loaded=at(60), pools=[job]) | {"targets": said["targets"]}, late=False)
+    assert found.lines == [f"NONE    {job} no target  {reason}"]
+    assert found.down == [f"{job} has found no target: {reason}."]
+    assert not found.pending
+
+
+def test_a_discovery_has_some_time_to_find_a_target() -> None:
+    asked = prometheus(jobs={"by-file": []}, journal=lambda: pytest.fail("asked too early"))
+    found = asked.judge(answers([], pools=["by-file"]), late=False)
+    assert list(found.pending) == ["the job by-file is to find a target"]
+    assert not found.down
+
+
 def test_a_long_name_moves_no_other_row() -> None:
-    assert table([target("up", "x" * 100), target("up", "y")]) == [
+    assert table([target("up", "x" * 100), target("up", "y")], {}) == [
         f"UP      {'x' * 100} http://localhost/{'x' * 100}",
         f"UP      y{' ' * 39} http://localhost/y",
     ]
@@ -231,7 +271,7 @@ def test_what_wants_a_login_says_where_one_comes_from() -> None:
 )
 def test_no_login_and_no_query_of_an_address_is_shown(said: str, harmless: str) -> None:
     assert shown(said) == harmless
-    (row,) = table([target("down", "x", said)])
+    (row,) = table([target("down", "x", said)], {})
     assert "secret" not in row
 
 

@@ -70,3 +70,28 @@ def test_only_the_bad_targets_are_down_and_each_says_why(
     shown = unit_properties(host, "prometheus.service", "MemoryCurrent", "MemoryMax")
     print(shown)
     assert int(shown["MemoryCurrent"]) < int(shown["MemoryMax"]) / 2
+
+
+@pytest.mark.usefixtures("healed")
+def test_a_job_that_finds_no_target_is_told_with_the_reason_and_fails_where_targets_must_be_up(
+    playbook: Playbook, variables: dict[str, Any]
+) -> None:
+    wanted = [
+        *variables["prometheus_scrape_configs"],
+        {"job_name": "by-file", "file_sd_configs": [{"files": ["/nowhere/*.json"]}]},
+        {"job_name": "by-http", "http_sd_configs": [{"url": "http://localhost:9/targets?token=hidden"}]},
+        job("all-dropped", 8000, relabel_configs=[{"action": "drop", "regex": ".*"}]),
+    ]
+    reasons = [
+        "by-file has found no target: /nowhere/: no such file or directory",
+        'by-http has found no target: Get "http://localhost:9/targets?…": dial tcp',
+        "all-dropped has found no target: its relabel_configs drop all of the 1 that it has",
+    ]
+    options: dict[str, Any] = {"prometheus_scrape_configs": wanted}
+    done = playbook("site.yml", "--tags=prometheus", verify_targets_must_be_up=False, **options)
+    assert changes(done)
+    assert all(reason in words(done) for reason in reasons), words(done)[-4000:]
+    done = playbook("site.yml", "--tags=prometheus", verify_targets_must_be_up=True, **options)
+    assert done.returncode
+    assert all(reason in words(done) for reason in reasons), words(done)[-4000:]
+    assert "hidden" not in words(done)
