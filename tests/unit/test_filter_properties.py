@@ -138,7 +138,7 @@ def test_exactly_the_unknown_variables_are_named_each_with_a_known_one(names: se
 def test_what_a_service_says_of_itself_stays_on_its_line_of_the_table(job: str, url: str, error: str) -> None:
     hostile: dict[str, Any] = {"health": "down", "scrapePool": job, "scrapeUrl": url, "lastError": error, "labels": {}}
     sound = hostile | {"health": "up", "scrapePool": "sound", "scrapeUrl": "http://sound"}
-    rows, sentences = table([hostile, sound]), down([hostile, sound])
+    rows, sentences = table([hostile, sound], {}), down([hostile, sound])
     assert [row[:4].strip() for row in rows] == ["DOWN", "UP"]
     assert rows[1].endswith(" http://sound")
     assert sentences[0].endswith("Is its port in prometheus_scrape_configs right?")
