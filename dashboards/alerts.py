@@ -95,10 +95,10 @@ PENDING_PANEL = stat(
 )
 WATCHDOG_PANEL = stat(
     "Evaluación de las Reglas",
-    "Si Prometheus evalúa las reglas: la alerta Watchdog se dispara siempre.",
+    "La alerta Watchdog se dispara siempre: sin ella, o no hay reglas del proyecto, o Prometheus no las evalúa.",
     "none",
     query('max(ALERTS{alertname="Watchdog",alertstate="firing"}) or vector(0)', "Watchdog"),
-    field={"mappings": [mapped(_1=("Funciona", "green"), _0=("NO FUNCIONA", "red"))]},
+    field={"mappings": [mapped(_1=("Funciona", "green"), _0=("Sin Watchdog", "orange"))]},
 )
 LIST_PANEL = table(
     "Alertas",
@@ -109,7 +109,7 @@ LIST_PANEL = table(
             "Estado",
             {
                 "custom__cellOptions": {"type": "color-text"},
-                "custom__width": 110,
+                "custom__width": 100,
                 "mappings": [
                     mapped(firing=("Activa", "red"), pending=("Pendiente", "orange"), none=("En orden", "green"))
                 ],
@@ -119,7 +119,7 @@ LIST_PANEL = table(
             "Desde",
             {
                 "custom__align": "left",
-                "custom__width": 180,
+                "custom__width": 160,
                 "mappings": [mapped(_0=("", "text"))],
                 "unit": "dateTimeAsIso",
             },
@@ -128,18 +128,19 @@ LIST_PANEL = table(
             "Gravedad",
             {
                 "custom__cellOptions": {"type": "color-text"},
-                "custom__width": 120,
+                "custom__width": 110,
                 "mappings": [
                     mapped(critical=("Crítica", "red"), warning=("Aviso", "orange"), info=("Informativa", "blue"))
                 ],
             },
         ),
-        "alertname": ("Alerta", {"custom__width": 240}),
-        "summary": ("Resumen", {"custom__minWidth": 200}),
+        "alertname": ("Alerta", {"custom__width": 215}),
+        "summary": ("Resumen", {"custom__wrapText": True}),
         "runbook": (
             "Runbook",
             {
-                "custom__width": 120,
+                "custom__width": 150,
+                "custom__wrapText": True,
                 "links": [{"targetBlank": True, "title": "Abrir el runbook", "url": "${__data.fields.Enlace}"}],
                 "mappings": [
                     {"options": {"pattern": "^https?://.*", "result": {"index": 0, "text": "Abrir"}}, "type": "regex"}
@@ -151,7 +152,7 @@ LIST_PANEL = table(
 )
 HISTORY_PANEL = states(
     "Historial de Alertas",
-    "Cuándo estuvo pendiente o activa cada alerta.",
+    "Cuándo estuvo cada alerta pendiente (naranja) o activa (rojo).",
     query(f"max by (alertname, job) (2 * {FIRING} or {PENDING})", "{{alertname}} {{job}}"),
     {
         "mappings": [mapped(_1=("Pendiente", "orange"), _2=("Activa", "red"))],

@@ -59,7 +59,7 @@ IN_OUT_PANEL = timeseries(
     "Kafka: Entrada y Salida",
     "Mensajes que Ingest entrega a Kafka, documentos que salen de Kafka y chunks que vuelven a entrar.",
     "mps",
-    query(DELIVERED_RATE, "Entregados a {{topic}}"),
+    query(f"sum({DELIVERED_RATE})", "Desde Ingest"),
     query(f"sum(rate({FINISHED}[5m]))", "Documentos procesados"),
     query("sum(rate(docproc_chunks_produced_total[5m]))", "Chunks producidos"),
 )
@@ -75,7 +75,7 @@ DASHBOARD = dashboard(
     "docproc-service",
     "Throughput, duración, chunks y errores del Document Processing Service.",
     firing('service="docproc"'),
-    row(12, DOCUMENTS_PANEL, DURATION_PANEL),
+    row(11, DOCUMENTS_PANEL, DURATION_PANEL),
     row(11, CHUNKS_PANEL, ERRORS_PANEL),
     reasons("docproc", [RATE_PANEL, SHARE_PANEL, QUANTILES_PANEL], [IN_OUT_PANEL, WAITING_PANEL]),
 )

@@ -1,6 +1,6 @@
 """The embedding service: throughput, OpenAI's latency and errors, the flow through Kafka."""
 
-from dashboards.panels import PER_MINUTE, columns, dashboard, firing, p95, per_minute, query, stat, timeseries
+from dashboards.panels import PER_MINUTE, columns, dashboard, firing, p95, per_minute, query, row, stat, timeseries
 from dashboards.reasons import quantiles, reasons, waiting
 
 BATCHES = "sum(rate(embedding_batch_processing_duration_seconds_count[1m]) * 60)"
@@ -68,7 +68,7 @@ IN_OUT_PANEL = timeseries(
     "Kafka: Entrada y Salida",
     "Chunks que DocProc entrega a Kafka, los que Embedding consume y los embeddings que produce: deberían ser iguales.",
     "mps",
-    query("sum(rate(docproc_chunks_produced_total[5m]))", "Entregados por DocProc"),
+    query("sum(rate(docproc_chunks_produced_total[5m]))", "Desde DocProc"),
     query(f"sum({CONSUMED})", "Consumidos"),
     query(f"sum({PRODUCED})", "Producidos"),
 )
@@ -79,7 +79,7 @@ WAITING_PANEL = timeseries(
     query(waiting("docproc_chunks_produced_total", "embedding_messages_consumed_total"), "Sin consumir"),
     query(
         waiting("embedding_messages_consumed_total", "embedding_kafka_messages_produced_total"),
-        "Consumidos y no producidos",
+        "No producidos",
     ),
 )
 
@@ -88,7 +88,7 @@ DASHBOARD = dashboard(
     "embedding-service",
     "Throughput del worker de embeddings, API de OpenAI y flujo de Kafka del Embedding Service.",
     firing('service="embedding"'),
-    columns((10, [(3, BATCHES_PANEL), (9, LATENCY_PANEL)]), (14, [(12, TEXTS_PANEL)])),
-    columns((10, [(11, ERRORS_PANEL)]), (14, [(11, KAFKA_PANEL)])),
+    columns((10, [(5, BATCHES_PANEL), (9, LATENCY_PANEL)]), (14, [(14, TEXTS_PANEL)])),
+    row(9, ERRORS_PANEL, KAFKA_PANEL, widths=(10, 14)),
     reasons("embedding", [CALLS_PANEL, SHARE_PANEL, QUANTILES_PANEL], [IN_OUT_PANEL, WAITING_PANEL]),
 )

@@ -75,7 +75,7 @@ IN_OUT_PANEL = timeseries(
     "Documentos aceptados por segundo y mensajes entregados a Kafka: deberían ser iguales.",
     "mps",
     query(f"sum(rate({ACCEPTED}[5m]))", "Aceptados"),
-    query(DELIVERED_RATE, "Entregados a {{topic}}"),
+    query(f"sum({DELIVERED_RATE})", "Entregados"),
 )
 LOST_PANEL = timeseries(
     "Kafka: Entre Entrada y Salida",
@@ -89,7 +89,7 @@ DASHBOARD = dashboard(
     "ingest-service",
     "Subida de documentos, latencia de las peticiones y producción a Kafka del Ingest Service.",
     firing('service="ingest"'),
-    row(12, UPLOADS_PANEL),
+    row(11, UPLOADS_PANEL),
     row(11, LATENCY_PANEL, KAFKA_PANEL),
     reasons("ingest", [REQUESTS_PANEL, CAUSES_PANEL, DURATION_PANEL], [IN_OUT_PANEL, LOST_PANEL]),
 )

@@ -18,6 +18,8 @@ NO_VALUE = "Sin datos"
 # The role puts the settings grafana_dashboards_range and grafana_dashboards_refresh in their place.
 RANGE = "1h"
 REFRESH = "15s"
+# Grafana hides the interval that is none of these.
+REFRESHES = ["5s", "10s", "15s", "30s", "1m", "5m", "15m", "30m", "1h", "2h", "1d"]
 PROVISIONED = "Lo gestiona Ansible: aquí no se guardan cambios; guarde una copia con «Save as»."
 # Without a colour of its own, a stat gets Grafana's default thresholds and turns red at 80.
 PLAIN: Json = {"color": {"mode": "fixed", "fixedColor": "blue"}}
@@ -200,7 +202,7 @@ def states(title: str, description: str, value: Json, field: Json) -> Json:
         **_panel("state-timeline", title, description, [value]),
         "fieldConfig": {"defaults": {"unit": "none", **field}, "overrides": []},
         "options": {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
             "mergeValues": True,
             "rowHeight": 0.8,
             "showValue": "never",
@@ -364,7 +366,7 @@ def dashboard(uid: str, title: str, description: str, alerts: str, *rows: list[J
             ]
         },
         "time": {"from": f"now-{RANGE}", "to": "now"},
-        "timepicker": {},
+        "timepicker": {"refresh_intervals": REFRESHES},
         "timezone": "browser",
         "title": title,
         "uid": uid,

@@ -13,7 +13,8 @@ def reasons(service: str, red: list[Json], kafka: list[Json]) -> list[Json]:
         red: three panels: rate, errors, duration.
         kafka: two panels: what goes in and out, and what lies between.
     """
-    return collapsed(TITLE, row(9, *red), row(9, *kafka), row(9, *_process(service)))
+    rate, errors, duration = red
+    return collapsed(TITLE, row(9, rate, errors), row(9, duration, *kafka), row(9, *_process(service)))
 
 
 def _process(service: str) -> list[Json]:
@@ -55,7 +56,8 @@ def waiting(entered: str, left: str) -> str:
         entered: selector of the counters of what goes in.
         left: selector of the counters of what comes out.
     """
-    return f"sum(increase({entered}[1h])) - on () sum(increase({left}[1h]))"
+    # The two are not scraped at the same moment: a few may seem to leave before they enter.
+    return f"clamp_min(round(sum(increase({entered}[1h])) - on () sum(increase({left}[1h]))), 0)"
 
 
 def quantiles(buckets: str) -> list[Json]:

@@ -11,6 +11,15 @@ from ansible.errors import AnsibleFilterError
 Json = dict[str, Any]
 
 UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# Of Grafana's units those that mean the same to Prometheus, and both that are Grafana's alone.
+RANGE = re.compile(r"[1-9]\d*[smhdwMy]", re.ASCII)
+# Prometheus' durations, from the largest unit to the smallest.
+DURATION = re.compile(
+    "".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")), re.ASCII
+)
+# What Grafana offers.
+INTERVALS = ("5s", "10s", "15s", "30s", "1m", "5m", "15m", "30m", "1h", "2h", "1d")
+SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 PLACEHOLDER = re.compile(r"\$\{([^}:]+)\}")
 TITLE_LIMIT = 5000
 EXPORT = "Export the dashboard as JSON in the classic model"
@@ -19,12 +28,21 @@ EXPORT_ONLY = ("__inputs", "__requires", "__elements")
 EXPRESSIONS = "__expr__"
 
 
-def grafana_dashboards(dirs: Sequence[str], datasources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def grafana_dashboards(
+    dirs: Sequence[str],
+    datasources: Sequence[Mapping[str, Any]],
+    own: str = "",
+    time_range: str = "1h",
+    refresh: str = "15s",
+) -> dict[str, str]:
     """Read the dashboards of some folders and make each one ready for Grafana's file provisioning.
 
     Args:
         dirs: folders on the controller; their `*.json` files are read, hidden files and subfolders are not.
         datasources: what is provisioned, in Grafana's own syntax (name, type, uid, isDefault).
+        own: the one of the folders whose dashboards open with the following two; what others say themselves stays.
+        time_range: how far they look back, such as 1h.
+        refresh: how often they ask again, as a duration of Prometheus; empty is never.
 
     Returns:
         The JSON text of each dashboard, keyed by file name. A text that needs no change is passed as it is.
@@ -33,13 +51,14 @@ def grafana_dashboards(dirs: Sequence[str], datasources: Sequence[Mapping[str, A
         AnsibleFilterError: something that Grafana would refuse, skip or freeze on; it names the file and
             the remedy.
     """
+    opened = _opened(time_range, refresh)
     texts: dict[str, str] = {}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
     seen: dict[tuple[str, str], Path] = {}
     for path in _json_files(dirs):
         try:
             text, dashboard = _read(path)
-            resolved = _resolve(path, dashboard, datasources)
+            resolved = _resolve(path, dashboard, datasources) | (opened if str(path.parent) == own else {})
         except RecursionError:
             _refuse(path, "is nested too deeply for a dashboard", EXPORT)
         if not path.name.isprintable():
@@ -61,6 +80,41 @@ def grafana_dashboard_uids(files: Mapping[str, str]) -> dict[str, str]:
     """
     dashboards = map(json.loads, files.values())
     return {dashboard["uid"]: dashboard["title"] for dashboard in dashboards}
+
+
+def _opened(time_range: str, refresh: str) -> Json:
+    """Return the part of a dashboard's model that says with which time range it opens, and how often it asks again."""
+    if not RANGE.fullmatch(time_range):
+        raise AnsibleFilterError(
+            f"grafana_dashboards_range is {time_range!r}. Write it like 1h or 30m: one number, one of s m h d w M y."
+        )
+    found = DURATION.fullmatch(refresh)
+    seconds = sum(int(number) * SECONDS[unit] for unit, number in found.groupdict("0").items()) if found else 0
+    if refresh and not seconds:
+        raise AnsibleFilterError(
+            f"grafana_dashboards_refresh is {refresh!r}. Write it like 15s or 1m30s, or leave it empty for never."
+        )
+    # Grafana knows one unit at a time, and no part of a second.
+    interval = _interval(max(1, round(seconds))) if refresh else ""
+    offered = sorted({*map(_seconds, INTERVALS), *([_seconds(interval)] if refresh else [])})
+    return {
+        "refresh": interval,
+        "time": {"from": f"now-{time_range}", "to": "now"},
+        # It does not show the interval that is none of these.
+        "timepicker": {"refresh_intervals": [_interval(each) for each in offered]},
+    }
+
+
+def _interval(seconds: int) -> str:
+    """Return a number of seconds in the largest unit in which it is a whole number."""
+    size, unit = next(
+        (size, unit) for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % size
+    )
+    return f"{seconds // size}{unit}"
+
+
+def _seconds(interval: str) -> int:
+    return int(int(interval[:-1]) * SECONDS[interval[-1]])
 
 
 def _json_files(dirs: Iterable[str]) -> Iterable[Path]:

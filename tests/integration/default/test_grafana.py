@@ -50,6 +50,16 @@ def test_the_dashboard_is_provisioned(grafana: Api, uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", DASHBOARDS)
+def test_the_dashboard_opens_with_the_range_and_asks_as_often_as_prometheus_scrapes(
+    grafana: Api, variables: dict[str, Any], uid: str
+) -> None:
+    model = grafana.data(f"/api/dashboards/uid/{uid}")["dashboard"]
+    assert model["time"] == {"from": f"now-{variables['grafana_dashboards_range']}", "to": "now"}
+    assert model["refresh"] == variables["prometheus_global"]["scrape_interval"]
+    assert model["refresh"] in model["timepicker"]["refresh_intervals"]
+
+
+@pytest.mark.parametrize("uid", DASHBOARDS)
 def test_each_panel_query_returns_data(grafana: Api, uid: str) -> None:
     targets = {
         f"P{panel['id']}{target['refId']}": (panel["title"], target["expr"])
