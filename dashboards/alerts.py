@@ -30,6 +30,8 @@ OTHERS = 'alertname!="Watchdog"'
 FIRING = f'ALERTS{{alertstate="firing",{OTHERS}}}'
 PENDING = f'ALERTS{{alertstate="pending",{OTHERS}}}'
 ALL_WELL = "Sin alertas activas"
+# Between values, in PromQL: none holds it, while a group of rules is called FILE;GROUP.
+SEPARATOR = r"\x1f"
 
 
 def summaries() -> dict[str, str]:
@@ -54,16 +56,18 @@ def listed() -> str:
         " * on () group_left (url) (alerts:runbook:info or on () vector(1))"
     )
     joined = ", ".join(f'"{name}"' for name in ("alertname", *names, "url"))
-    expr = f'label_join({expr}, "key", ";", {joined})'
+    expr = f'label_join({expr}, "key", "{SEPARATOR}", {joined})'
+    value = f"[^{SEPARATOR}]*"
     for alert, summary in summaries().items():
         used = [name for name in names if name in label.findall(summary)]
         text = summary
         for number, name in enumerate(used, start=1):
             text = text.replace(f"{{{{ $labels.{name} }}}}", f"${{{number}}}")
-        values = "".join("([^;]*);" if name in used else "[^;]*;" for name in names)
-        expr = f'label_replace({expr}, "summary", "{text}", "key", "{alert};{values}.*")'
-        anchor = f"${{1}}#{alert.lower()}"
-        expr = f'label_replace({expr}, "runbook", "{anchor}", "key", "{alert};{"[^;]*;" * len(names)}(.+)")'
+        values = [f"({value})" if name in used else value for name in names]
+        said = SEPARATOR.join([alert, *values, ".*"])
+        address = SEPARATOR.join([alert, *[value] * len(names), "(.+)"])
+        expr = f'label_replace({expr}, "summary", "{text}", "key", "{said}")'
+        expr = f'label_replace({expr}, "runbook", "${{1}}#{alert.lower()}", "key", "{address}")'
     # Only what is an address becomes a link.
     expr = f'label_replace({expr}, "link", "${{1}}", "runbook", "(https?://.+)")'
     well = f'label_replace(label_replace(vector(0), "alertstate", "none", "", ""), "summary", "{ALL_WELL}", "", "")'

@@ -11,7 +11,6 @@ from ansible.errors import AnsibleFilterError
 Json = dict[str, Any]
 
 UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# Of Grafana's units those that mean the same to Prometheus, and both that are Grafana's alone.
 RANGE = re.compile(r"[1-9]\d*[smhdwMy]", re.ASCII)
 # Prometheus' durations, from the largest unit to the smallest.
 DURATION = re.compile(
@@ -51,7 +50,8 @@ def grafana_dashboards(
         AnsibleFilterError: something that Grafana would refuse, skip or freeze on; it names the file and
             the remedy.
     """
-    opened = _opened(time_range, refresh)
+    # A number or a yes is no duration, and is refused as one.
+    opened = _opened(str(time_range), str(refresh))
     texts: dict[str, str] = {}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
     seen: dict[tuple[str, str], Path] = {}

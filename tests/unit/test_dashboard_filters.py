@@ -223,6 +223,71 @@ def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     assert f"{path} is not UTF-8 at byte 15. Save it as UTF-8" in refusal(tmp_path)
 
 
+def opened(folder: Path, model: Json, **settings: str) -> Json:
+    """Return what becomes of a dashboard of the project's own folder."""
+    write(folder, model)
+    (text,) = grafana_dashboards([str(folder)], SOURCES, own=str(folder), **settings).values()
+    result: Json = json.loads(text)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("refresh", "interval"),
+    [
+        ("15s", "15s"),
+        ("1m", "1m"),
+        ("60s", "1m"),
+        ("1m30s", "90s"),
+        ("1d", "1d"),
+        ("7200s", "2h"),
+        ("500ms", "1s"),
+        ("", ""),
+    ],
+)
+def test_the_projects_dashboards_open_as_the_settings_say(tmp_path: Path, refresh: str, interval: str) -> None:
+    model = opened(tmp_path, {**PLAIN, "refresh": "30s"}, time_range="7d", refresh=refresh)
+    assert (model["time"], model["refresh"]) == ({"from": "now-7d", "to": "now"}, interval)
+    offered = model["timepicker"]["refresh_intervals"]
+    assert interval in ("", *offered)
+    assert len(offered) == len(set(offered)) == 11 + (interval in ("90s", "1s"))
+    assert model["title"] == PLAIN["title"]
+
+
+def test_the_intervals_are_offered_from_the_shortest_to_the_longest(tmp_path: Path) -> None:
+    offered = opened(tmp_path, PLAIN, refresh="1m30s")["timepicker"]["refresh_intervals"]
+    assert offered == ["5s", "10s", "15s", "30s", "1m", "90s", "5m", "15m", "30m", "1h", "2h", "1d"]
+
+
+def test_a_users_dashboard_opens_as_it_says_itself(tmp_path: Path) -> None:
+    write(tmp_path / "own", {**PLAIN, "uid": "b", "title": "B"}, "b.json")
+    mine = {**PLAIN, "refresh": "1d", "time": {"from": "now-1y", "to": "now"}}
+    write(tmp_path / "users", mine)
+    folders = [str(tmp_path / "own"), str(tmp_path / "users")]
+    files = grafana_dashboards(folders, SOURCES, own=folders[0], time_range="2h", refresh="1m")
+    assert json.loads(files["a.json"]) == mine
+    assert json.loads(files["b.json"])["time"]["from"] == "now-2h"
+
+
+def test_the_defaults_are_what_the_dashboards_hold() -> None:
+    folder = Path(__file__).parents[2] / "roles/grafana/files/dashboards"
+    files = grafana_dashboards([str(folder)], SOURCES, own=str(folder))
+    assert files == {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("given", ["", "1 h", "60", "h", "0h", "1h30m", "now-1h", "1H", "\u0661h", "1h\n", 60, True])
+def test_a_time_range_that_grafana_does_not_know_is_refused(tmp_path: Path, given: Any) -> None:
+    write(tmp_path, PLAIN)
+    with pytest.raises(AnsibleFilterError, match=r"grafana_dashboards_range is .+ Write it like 1h or 30m"):
+        grafana_dashboards([str(tmp_path)], SOURCES, time_range=given)
+
+
+@pytest.mark.parametrize("given", ["15", "0s", "0", "15 s", "30s1m", "1.5m", "-15s", "\u0661s", "15s\n", 15, False])
+def test_a_refresh_that_is_no_duration_is_refused(tmp_path: Path, given: Any) -> None:
+    write(tmp_path, PLAIN)
+    with pytest.raises(AnsibleFilterError, match=r"grafana_dashboards_refresh is .+ Write it like 15s or 1m30s"):
+        grafana_dashboards([str(tmp_path)], SOURCES, refresh=given)
+
+
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path / "none")
     assert f"grafana_dashboards_dirs: {tmp_path / 'none'} does not exist. List existing folders" in message
