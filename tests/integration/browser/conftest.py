@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.integration.browser.pages import HEADINGS, SEEN, log_in
 from tests.integration.node import Api
+
+# The machine may be ten times slower.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +41,7 @@ def browser() -> Iterator[Browser]:
 def session(browser: Browser, grafana: Api) -> Any:
     """Return the cookies of a user who logged in through the page."""
     context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(PATIENCE)
     log_in(context.new_page(), grafana)
     state = context.storage_state()
     context.close()
@@ -50,6 +55,7 @@ def context(request: pytest.FixtureRequest, browser: Browser, session: Any) -> I
     window = browser.new_context(
         viewport={"width": width, "height": height}, storage_state=session, ignore_https_errors=True
     )
+    window.set_default_timeout(PATIENCE)
     yield window
     window.close()
 
