@@ -203,7 +203,7 @@ def click_the_line(page: Page, panel: Locator) -> None:
             page.wait_for_timeout(500)
             page.mouse.click(found["x"], found["y"])
             page.wait_for_timeout(1000)
-        return urlsplit(page.url).path != start
+        return bool(urlsplit(page.url).path != start)
 
     assert poll(led_on, 120)
 
