@@ -1,8 +1,8 @@
 """The local node: a Docker container that looks like an EMR primary node, and the archives it installs.
 
-``archives``, ``browser``, ``create NAME`` and ``destroy NAME`` are all there is. Whatever is missing is made: the Docker
-engine and the browser (on Debian and Ubuntu, as root), the node's image, the release archives and the server that hands
-them out.
+``archives``, ``browser``, ``create NAME`` and ``destroy NAME`` are all there is. Whatever is missing is made: the
+Docker engine and the browser (on Debian and Ubuntu, as root), the node's image, the release archives and the server
+that hands them out.
 Everything that is kept lies in the project's folder ``.cache``.
 """
 
