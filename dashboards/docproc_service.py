@@ -60,8 +60,8 @@ IN_OUT_PANEL = timeseries(
     "Mensajes que Ingest entrega a Kafka, documentos que salen de Kafka y chunks que vuelven a entrar.",
     "mps",
     query(f"sum({DELIVERED_RATE})", "Desde Ingest"),
-    query(f"sum(rate({FINISHED}[5m]))", "Documentos procesados"),
-    query("sum(rate(docproc_chunks_produced_total[5m]))", "Chunks producidos"),
+    query(f"sum(rate({FINISHED}[5m]))", "Procesados"),
+    query("sum(rate(docproc_chunks_produced_total[5m]))", "Chunks"),
 )
 WAITING_PANEL = timeseries(
     "Kafka: Entre Entrada y Salida",

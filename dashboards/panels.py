@@ -28,8 +28,8 @@ NO_SCRAPES = 'path!="/metrics"'
 PER_MINUTE = 60
 # The official names of these content types fill a legend; what is left of other long values, see `row`.
 OFFICE = {"wordprocessing": "Word", "spreadsheet": "Excel", "presentation": "PowerPoint"}
-# Grafana shows 3 significant digits; what its units are in a legend.
-UNITS = {"s": "ms", "mps": "msg/s", "percentunit": "%", "bytes": "MiB", "none": ""}
+# The longest values in a legend: Grafana shows 3 significant digits, and few things in a second are a small number.
+LONGEST = {"s": "24.8 ms", "mps": "0.00351 msg/s", "percentunit": "0.0748%", "bytes": "24.8 MiB", "none": "1024"}
 
 
 def quantile(share: float, buckets: str, *labels: str, matcher: str = "") -> str:
@@ -414,9 +414,10 @@ def _with_short_names(panel: Json, width: int) -> Json:
     if panel["type"] != "timeseries":
         return panel
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    digits = len("0.025 " + UNITS.get(unit, unit.removeprefix("suffix:")))
+    text = unit.removeprefix("suffix:")
+    longest = LONGEST.get(unit, f"0.00351 {text}" if text.endswith("/s") else f"0.211 {text}")
     # 24 are the panel's margins, 49 the name's with its colour, 16 a value's; a column has 73 for its heading.
-    space = width * COLUMN_PIXELS - 24 - 49 - 2 * max(6.5 * digits + 16, 73)
+    space = width * COLUMN_PIXELS - 24 - 49 - 2 * max(6.5 * len(longest) + 16, 73)
     length = max(int(space / 5.8), 12)
     end = length // 3
     shortened = _renamed(f"^(.{{{length - end - 1}}}).{{2,}}(.{{{end}}})$", "$1…$2")
