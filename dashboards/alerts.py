@@ -70,8 +70,17 @@ def listed() -> str:
         expr = f'label_replace({expr}, "runbook", "${{1}}#{alert.lower()}", "key", "{address}")'
     # Only what is an address becomes a link.
     expr = f'label_replace({expr}, "link", "${{1}}", "runbook", "(https?://.+)")'
-    well = f'label_replace(label_replace(vector(0), "alertstate", "none", "", ""), "summary", "{ALL_WELL}", "", "")'
-    return f"{expr} or {well} unless on () ALERTS{{{OTHERS}}}"
+    return f"{expr} or {well('summary')}"
+
+
+def well(label: str) -> str:
+    """Return the PromQL of the series that is there where no alert is; a label says so.
+
+    Args:
+        label: its name.
+    """
+    named = f'label_replace(label_replace(vector(0), "alertstate", "none", "", ""), "{label}", "{ALL_WELL}", "", "")'
+    return f"{named} unless on () ALERTS{{{OTHERS}}}"
 
 
 SUMMARY_PANEL = stat(
@@ -153,15 +162,15 @@ LIST_PANEL = table(
         ),
         "link": ("Enlace", {"custom__hidden": True}),
     },
+    # By the words of Prometheus: firing, pending.
+    "Estado",
 )
 HISTORY_PANEL = states(
     "Historial de Alertas",
-    "Cuándo estuvo cada alerta pendiente (naranja) o activa (rojo).",
-    query(f"max by (alertname, job) (2 * {FIRING} or {PENDING})", "{{alertname}} {{job}}"),
-    {
-        "mappings": [mapped(_1=("Pendiente", "orange"), _2=("Activa", "red"))],
-        "noValue": f"{ALL_WELL} en este intervalo",
-    },
+    "Cuándo estuvo cada alerta pendiente (naranja) o activa (rojo); verde, cuando no hubo ninguna.",
+    # Without any series, Grafana says that the data has no time.
+    query(f"max by (alertname, job) (2 * {FIRING} or {PENDING}) or {well('alertname')}", "{{alertname}} {{job}}"),
+    {"mappings": [mapped(_0=("En orden", "green"), _1=("Pendiente", "orange"), _2=("Activa", "red"))]},
 )
 # Grafana asks Prometheus for its rules, and shows of each alert all that it says.
 DETAIL_PANEL: Json = {

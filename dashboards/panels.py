@@ -159,7 +159,7 @@ def stat(
     }
 
 
-def table(title: str, description: str, value: Json, columns: Mapping[str, tuple[str, Json]]) -> Json:
+def table(title: str, description: str, value: Json, columns: Mapping[str, tuple[str, Json]], order: str) -> Json:
     """Return a panel that lists the present series, one on each line.
 
     Args:
@@ -167,6 +167,7 @@ def table(title: str, description: str, value: Json, columns: Mapping[str, tuple
         description: one sentence, shown on hovering over the panel's information icon.
         value: what `query` returned.
         columns: the heading and the properties of each of the series' labels, and of `Value`, from left to right.
+        order: the heading of the column that says which line is the first.
     """
     now = {**value, "format": "table", "instant": True, "range": False}
     return {
@@ -175,7 +176,7 @@ def table(title: str, description: str, value: Json, columns: Mapping[str, tuple
             "defaults": {"noValue": "", "unit": "none"},
             "overrides": [_override("byName", heading, **properties) for heading, properties in columns.values()],
         },
-        "options": {"cellHeight": "sm", "showHeader": True},
+        "options": {"cellHeight": "sm", "showHeader": True, "sortBy": [{"desc": False, "displayName": order}]},
         "transformations": [
             {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}},
             {
@@ -200,7 +201,7 @@ def states(title: str, description: str, value: Json, field: Json) -> Json:
     """
     return {
         **_panel("state-timeline", title, description, [value]),
-        "fieldConfig": {"defaults": {"unit": "none", **field}, "overrides": []},
+        "fieldConfig": {"defaults": {"noValue": NO_VALUE, "unit": "none", **field}, "overrides": []},
         "options": {
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
             "mergeValues": True,

@@ -37,8 +37,8 @@ LOOK = """() => [...document.querySelectorAll('section[data-testid^="data-testid
         title: title ? title.textContent : '',
         loading: Boolean(panel.querySelector('[aria-label="Panel loading bar"]')),
         error: Boolean(panel.querySelector('[data-testid*="Panel status error"]')),
-        empty: /^(Sin datos|No data)$/m.test(panel.innerText) || panel.innerText.trim() === (title || {}).textContent
-            && !panel.querySelector('canvas'),
+        empty: /^(Sin datos|No data|Data does not have a time field)$/m.test(panel.innerText)
+            || panel.innerText.trim() === (title || {}).textContent && !panel.querySelector('canvas'),
         cutTitle: Boolean(title) && title.scrollWidth > title.clientWidth,
         cutLegend: cut.join(' and '),
     };
