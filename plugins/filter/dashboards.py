@@ -35,6 +35,7 @@ def grafana_dashboards(
     dirs: Sequence[str] | str | None,
     datasources: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]] | None = None,
+    *,
     own: str = "",
     folder: str = "",
     time_range: str = "1h",
@@ -54,9 +55,9 @@ def grafana_dashboards(
         refresh: how often they ask again, as a duration of Prometheus; empty is never.
 
     Returns:
-        `files` and `folders` (those in subfolders): the JSON text of each dashboard by its path below its folder. A text
-        that needs no change is passed as it is. `uids`: the title of each by its uid. `notes`: sentences on what was
-        changed for want of a data source.
+        `files` and `folders` (those in subfolders): the JSON text of each dashboard by its path below its folder. A
+        text that needs no change is passed as it is. `uids`: the title of each by its uid. `notes`: sentences on what
+        was changed for want of a data source.
 
     Raises:
         AnsibleFilterError: something that Grafana would refuse, skip or freeze on; it names the file and

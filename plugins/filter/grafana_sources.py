@@ -32,19 +32,20 @@ def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
                 first = places.setdefault((key, str(source.get(key))), f"{variable}[{number}]")
                 if source.get(key) and first != f"{variable}[{number}]":
                     gate.problems.append(
-                        f"{variable}[{number}] has the {key} {source[key]!r}, as has {first}: each needs one of its own."
+                        f"{variable}[{number}] has the {key} {source[key]!r}, as has {first}: each needs one of its "
+                        "own."
                     )
             sources.append(source)
     default = [str(source["name"]) for source in sources if _is_true(source.get("isDefault"))]
     if len(default) > 1:
         gate.problems.append(
-            f"grafana_datasources and grafana_further_datasources hold {', '.join(default)} with isDefault: one at most "
-            "may have it, or Grafana does not start."
+            f"grafana_datasources and grafana_further_datasources hold {', '.join(default)} with isDefault: one at "
+            "most may have it, or Grafana does not start."
         )
     if written["own_dashboards"] and not any(source.get("type") == "prometheus" for source in sources):
         gate.problems.append(
-            "grafana_datasources holds no data source of type prometheus, which the project's dashboards ask. Leave it as "
-            "it is, and put yours into grafana_further_datasources; or leave those dashboards out with "
+            "grafana_datasources holds no data source of type prometheus, which the project's dashboards ask. Leave it "
+            "as it is, and put yours into grafana_further_datasources; or leave those dashboards out with "
             "monitoring_dashboards: false."
         )
     return {"sources": sources, "problems": gate.problems}

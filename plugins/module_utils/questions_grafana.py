@@ -93,7 +93,4 @@ class Grafana:
         if said.get("status") == "OK" or self._has_no_question(uid, answers):
             return ""
         reason = said.get("message") or answer["error"] or f"status {answer['status']}"
-        return (
-            f"The data source {uid} does not work: {shown(reason)}. Does its url answer on the "
-            "node?"
-        )
+        return f"The data source {uid} does not work: {shown(reason)}. Does its url answer on the node?"

@@ -67,7 +67,9 @@ class Resolver:
         self._path, self._sources = path, sources
         self._variables = set(_variables(spec))
         needs = required if isinstance(required, list) else []
-        self._required = {need.get("id") for need in needs if isinstance(need, dict) and need.get("type") == "datasource"}
+        self._required = {
+            need.get("id") for need in needs if isinstance(need, dict) and need.get("type") == "datasource"
+        }
         self.notes: dict[str, str] = {}
 
     def resolved(self, node: Any) -> Any:
@@ -170,7 +172,7 @@ class Resolver:
 def _variables(spec: Json) -> Iterable[str]:
     """Return the names of a dashboard's variables, in both versions."""
     templating = spec.get("templating")
-    for each in (templating.get("list") or () if isinstance(templating, dict) else ()):
+    for each in templating.get("list") or () if isinstance(templating, dict) else ():
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             yield each["name"]
     for each in spec.get("variables") or ():
