@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emr.monitoring.plugins.plugin_utils.left_out import seems_meant
 
-BACKUPS = ("~", ".bak", ".old", ".orig", ".rej", ".swp", ".tmp")
 NEAR_MISS = re.compile(r"\.json[5cl]?(?![a-z])", re.IGNORECASE)
 BYTE_ORDER_MARK = "\ufeff"
 # What a dashboard has beside its title, in one format or the other.
@@ -92,21 +92,5 @@ def _below(folder: Path, listed: Collection[Path], above: tuple[Path, ...]) -> I
                 yield from _below(path, listed, (*above, real))
         elif path.suffix == ".json":
             yield path
-        elif _seems_meant(path):
+        elif seems_meant(path, NEAR_MISS, json.loads, PARTS):
             refuse(path, "is no *.json file, and would be left out", "Rename it, or keep it elsewhere")
-
-
-def _seems_meant(path: Path) -> bool:
-    """Tell whether a file is a dashboard by its name or by what it holds."""
-    if path.name.lower().endswith(BACKUPS):
-        return False
-    if NEAR_MISS.search(path.name):
-        return True
-    try:
-        with path.open("rb") as stream:
-            if not stream.read(8).decode("utf-8", "replace").lstrip(BYTE_ORDER_MARK + " \r\n\t").startswith("{"):
-                return False
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and any(isinstance(content.get(part), dict | list) for part in PARTS)
