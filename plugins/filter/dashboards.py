@@ -185,8 +185,8 @@ def _resolve(path: Path, dashboard: Json, sources: Sources) -> tuple[Json, list[
 
 
 def _input(resolver: Resolver, name: str, kind: str) -> str:
-    """Return the uid of the data source that an export asks for."""
-    return kind if kind == EXPRESSIONS else str(resolver.source(kind, f"${{{name}}}")["uid"])
+    """Return the uid of the data source that an export asks for: a provisioned one, which the verification knows, too."""
+    return kind if kind == EXPRESSIONS else str(resolver.source(kind, f"${{{name}}}", provisioned=True)["uid"])
 
 
 def _substitute(node: Any, values: Mapping[str, str]) -> Any:

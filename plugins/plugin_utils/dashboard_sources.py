@@ -34,7 +34,8 @@ class Sources:
         :param others: those that users made, with uid, name and type; None where nobody knows them
         """
         # A stable sort: the default one first, the others in their order.
-        self._all = [*sorted(provisioned, key=lambda source: not source.get("isDefault")), *(others or ())]
+        self._provisioned = sorted(provisioned, key=lambda source: not source.get("isDefault"))
+        self._all = [*self._provisioned, *(others or ())]
         self.all_known = others is not None
         self.types = {str(source.get("type")) for source in self._all}
         self._names = {str(source.get(key)).replace("$$", "$") for source in self._all for key in ("name", "uid")}
@@ -43,9 +44,10 @@ class Sources:
         """Tell whether there is a data source of this name or uid."""
         return name in self._names
 
-    def of_type(self, kind: str) -> Mapping[str, Any] | None:
-        """Return the default data source of a type, or else the first one."""
-        return next((source for source in self._all if source.get("type") == kind), None)
+    def of_type(self, kind: str, provisioned: bool) -> Mapping[str, Any] | None:
+        """Return the default data source of a type, or else the first one; `provisioned` leaves those of users out."""
+        sources = self._provisioned if provisioned else self._all
+        return next((source for source in sources if source.get("type") == kind), None)
 
     def default_type(self) -> str:
         """Return the type of the source that is asked where none is named."""
@@ -86,12 +88,12 @@ class Resolver:
             found = {**found, "datasource": self._reference(found, found["datasource"])}
         return found
 
-    def source(self, kind: str, what: str) -> Mapping[str, Any]:
-        """Return the data source of a type; `what` says what needs it.
+    def source(self, kind: str, what: str, provisioned: bool = False) -> Mapping[str, Any]:
+        """Return the data source of a type; `what` says what needs it, `provisioned` leaves those of users out.
 
         :raises AnsibleFilterError: there is none, or it has no uid
         """
-        source = self._sources.of_type(kind)
+        source = self._sources.of_type(kind, provisioned)
         if source is None:
             refuse(self._path, f"needs a data source of type {kind!r} for {what}, and none is provisioned", ADD)
         if not source.get("uid"):
