@@ -6,8 +6,10 @@ SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
 SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/uninstall/list_node.sh
+# The browser looks at a genuine Grafana alone: the stand-in has no pages.
+BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint $(LINTERS) unit unit-complete aws molecule bench dashboards docs pins lock
+.PHONY: help up down verify test lint $(LINTERS) unit unit-complete aws molecule browser bench dashboards docs pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,8 +32,9 @@ verify: .venv/installed ## ask the local node again whether everything works
 
 # Three keep two cores busy. They leave the time to answer to the nodes, whose containers share the CPU by themselves.
 PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
-test: .venv/installed .venv/aws ## run all the tests, three at a time
-	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%)
+# One after the other: each installs into the same folder.
+test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
+	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser
 
 lint: $(LINTERS) ## check the style of everything
 
@@ -72,6 +75,18 @@ molecule: .venv/installed ## run the scenarios on local nodes, three at a time
 molecule-%: .venv/installed
 	@molecule test --scenario-name $*
 
+.venv/browser: .venv/installed requirements-browser.txt
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-browser.txt
+	@$(TESTBED) browser
+	@touch $@
+
+browser: $(BROWSER) ## look at every page with a real browser, where TESTBED_GRAFANA_ARCHIVE is a genuine Grafana
+ifdef BROWSER
+	@molecule test --scenario-name browser
+else
+	@echo "SKIPPED browser: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no pages to look at"
+endif
+
 .venv/bench: .venv/installed requirements-bench.txt
 	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-bench.txt
 	@touch $@
@@ -94,4 +109,5 @@ lock: .venv/installed ## pin the Python tools anew, with hashes
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
 	@$(LOCK) --constraints requirements.txt requirements-bench.in --output-file requirements-bench.txt
+	@$(LOCK) --constraints requirements.txt requirements-browser.in --output-file requirements-browser.txt
 	@$(LOCK) --constraints requirements.txt contrib/emr/requirements.in --output-file contrib/emr/requirements.txt

@@ -3,18 +3,17 @@
 import json
 from pathlib import Path
 
-from dashboards import docproc_service, embedding_service, ingest_service, overview
+from dashboards import alerts, docproc_service, embedding_service, ingest_service, overview
 
 TARGET = Path(__file__).parents[1] / "roles/grafana/files/dashboards"
 
 
 def files() -> dict[str, str]:
     """Return the text of every dashboard's JSON file, keyed by file name."""
-    services = (overview, ingest_service, docproc_service, embedding_service)
+    pages = (overview, alerts, ingest_service, docproc_service, embedding_service)
     return {
-        f"{service.DASHBOARD['uid']}.json": json.dumps(service.DASHBOARD, ensure_ascii=False, indent=2, sort_keys=True)
-        + "\n"
-        for service in services
+        f"{page.DASHBOARD['uid']}.json": json.dumps(page.DASHBOARD, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        for page in pages
     }
 
 

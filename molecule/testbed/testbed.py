@@ -1,7 +1,8 @@
 """The local node: a Docker container that looks like an EMR primary node, and the archives it installs.
 
-``archives``, ``create NAME`` and ``destroy NAME`` are all there is. Whatever is missing is made: the Docker engine (on
-Debian and Ubuntu, as root), the node's image, the release archives and the server that hands them out.
+``archives``, ``browser``, ``create NAME`` and ``destroy NAME`` are all there is. Whatever is missing is made: the
+Docker engine and the browser (on Debian and Ubuntu, as root), the node's image, the release archives and the server
+that hands them out.
 Everything that is kept lies in the project's folder ``.cache``.
 """
 
@@ -98,7 +99,7 @@ def need(program: str, package: str) -> None:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise TestbedError(
             f"{program} is missing. On Debian or Ubuntu install the package {package} (or run this as root); "
-            "elsewhere install a Docker engine and mmdebstrap."
+            "elsewhere install a Docker engine, mmdebstrap and, for `make browser`, Chromium."
         )
     say(f"installing {package}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
@@ -287,6 +288,7 @@ def main() -> int:
     creating.add_argument("--ssh-port", type=int, required=True)
     creating.add_argument("--publish", type=int, action="append", default=[])
     commands.add_parser("archives", help="have the release archives alone")
+    commands.add_parser("browser", help="have Debian's Chromium")
     commands.add_parser("destroy", help="remove a node").add_argument("name", type=node_name)
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -303,6 +305,8 @@ def carry_out(arguments: argparse.Namespace) -> int:
             create(arguments.name, arguments.ssh_port, arguments.publish)
         elif arguments.command == "archives":
             ensure_archives()
+        elif arguments.command == "browser":
+            need("chromium", "chromium")
         elif shutil.which("docker") and succeeds("docker", "info"):
             destroy(arguments.name)
     except (TestbedError, archives.ArchiveError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
@@ -24,6 +24,7 @@ class Grafana:
     :ivar dashboards: the titles of the dashboards that it was given, by uid
     :ivar folder: where they lie
     :ivar datasources: uids of the data sources that it was given
+    :ivar notes: what to say of the dashboards
     :ivar look: returns what its database says of the administrator
     """
 
@@ -32,6 +33,7 @@ class Grafana:
     dashboards: dict[str, str]
     folder: str
     datasources: list[str]
+    notes: list[str] = field(default_factory=list)
     look: Callable[[], Login] | None = None
 
     def urls(self) -> dict[str, str]:
@@ -59,6 +61,7 @@ class Grafana:
             dict.fromkeys(missing, DASHBOARDS),
             [
                 *(f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()),
+                *map(shown, self.notes),
                 *(
                     f"The data source {shown(uid)} cannot be asked whether it works: its type has no such question."
                     for uid in self.datasources
@@ -90,7 +93,4 @@ class Grafana:
         if said.get("status") == "OK" or self._has_no_question(uid, answers):
             return ""
         reason = said.get("message") or answer["error"] or f"status {answer['status']}"
-        return (
-            f"The data source {uid} in grafana_datasources does not work: {shown(reason)}. Does its url answer on the "
-            "node?"
-        )
+        return f"The data source {uid} does not work: {shown(reason)}. Does its url answer on the node?"

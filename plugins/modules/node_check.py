@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
 from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import (
     folder_owners,
     folder_problems,
@@ -50,6 +51,10 @@ options:
       C(extraInstanceData.json) are read if they are there.
     type: path
     default: /mnt/var/lib/info
+  grafana_database:
+    description: Grafana's SQLite database, which tells the data sources that users made. Empty where it has none.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -106,6 +111,13 @@ ansible_facts:
         cluster_id: j-2AXXXXXXGAPLF
         region: eu-central-1
         master_private_dns_name: ip-10-0-0-12.eu-central-1.compute.internal
+    grafana_sources:
+      description:
+        - The data sources that users made in the running Grafana, with uid, name and type.
+        - None where its database is no SQLite file that can be read.
+      type: list
+      elements: dict
+      sample: [{uid: ce8xn2, name: Orders, type: mysql}]
     made:
       description: Those of O(services) that this project installed, wholly or in part, whether they are needed or not.
       type: list
@@ -193,6 +205,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "secrets_dir": {"type": "str", "default": ""},
+    "grafana_database": {"type": "str", "default": ""},
     "secrets_replaced": {"type": "list", "elements": "str", "default": []},
     "self_provisioned": {"type": "path", "default": SELF_PROVISIONED},
 }
@@ -232,6 +245,7 @@ def main() -> None:
     facts = {
         "architecture": machine,
         "emr": emr,
+        "grafana_sources": stored_sources(params["grafana_database"]),
         "made": [service["name"] for service in params["services"] if is_installed(service)],
         "users": [user.pw_name for user in folder_owners(params["folders"]) if user.pw_shell == USER_SHELL],
     }

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emr.monitoring.plugins.plugin_utils.left_out import seems_meant
 
 # What the role makes of its variables, beside the rule files of the folders.
 GENERATED_RULE_FILES = {"thresholds.yml": "prometheus_alert_thresholds", "runbook.yml": "prometheus_runbook_url"}
+RULE_FILES = (".yml", ".yaml")
+NEAR_MISS = re.compile(r"\.(ya?ml|rules?)(?![a-z])", re.IGNORECASE)
 # The highest multiple of the error budget that an alert compares with.
 FASTEST_BURN = 14.4
 
@@ -24,7 +29,7 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
         role makes, or one cannot be read as text
     """
     found: dict[str, Path] = {}
-    listed = [Path(directory).expanduser() for directory in dirs]
+    listed = list(dict.fromkeys(Path(directory).expanduser().absolute() for directory in dirs))
     for directory in listed:
         if not directory.is_dir():
             raise AnsibleFilterError(
@@ -46,21 +51,33 @@ def prometheus_rule_files(dirs: Iterable[str]) -> dict[str, str]:
 
 def _rule_paths(directory: Path, listed: Collection[Path]) -> list[Path]:
     """Return the rule files of a folder; one that seems to be meant and would be left out is refused."""
-    files = [path for path in sorted(directory.rglob("*")) if path.suffix.lower() in {".yml", ".yaml"}]
-    files = [path for path in files if not any(part[0] == "." for part in path.relative_to(directory).parts)]
+    paths = [path for path in sorted(directory.rglob("*")) if not path.is_dir()]
+    paths = [path for path in paths if not any(part[0] == "." for part in path.relative_to(directory).parts)]
+    files = [
+        path for path in paths if path.suffix in RULE_FILES or seems_meant(path, NEAR_MISS, _mapping_in, ("groups",))
+    ]
     for path in files:
         if path.parent not in listed:
             raise AnsibleFilterError(
                 f"prometheus_rules_dirs: {path} lies in a subfolder of {directory}, which is not looked at: list "
                 f"{path.parent}, too, or move the file."
             )
-        if path.suffix not in {".yml", ".yaml"}:
+        if path.suffix not in RULE_FILES:
             raise AnsibleFilterError(f"prometheus_rules_dirs: {path} is no *.yml and no *.yaml file: rename it.")
     if not files:
         raise AnsibleFilterError(
             f"prometheus_rules_dirs: {directory} holds no rule file (*.yml, *.yaml): add one, or take it off the list."
         )
     return [path for path in files if path.parent == directory]
+
+
+def _mapping_in(text: str) -> Any:
+    if "groups" not in text:
+        raise ValueError
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError from error
 
 
 def _rule_text(path: Path) -> str:

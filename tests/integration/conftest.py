@@ -40,6 +40,8 @@ VARIABLES = [
     "grafana_admin_password",
     "grafana_secret_key",
     "grafana_datasources",
+    "grafana_dashboards_range",
+    "grafana_dashboards_refresh",
     "prometheus_tls_certificate",
     "prometheus_tls_key",
     "monitoring_scheme",

@@ -21,6 +21,8 @@ from testinfra.host import Host
 PROJECT = Path(__file__).resolve().parents[2]
 UNITS = ("prometheus.service", "grafana-server.service")
 Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
+# What the fixture `run` returns.
+Run = Callable[..., str]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -108,6 +110,11 @@ def unit_properties(host: Host, unit: str, *names: str) -> dict[str, str]:
     """Return some properties of a unit as systemd sees it now."""
     shown = host.check_output(f"systemctl show {unit} --property={','.join(names)}")
     return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def process(host: Host, unit: str) -> dict[str, str]:
+    """Return what changes when a service is restarted, by whomever."""
+    return unit_properties(host, unit, "MainPID", "ExecMainStartTimestampMonotonic", "NRestarts")
 
 
 def words(done: subprocess.CompletedProcess[str]) -> str:

@@ -18,6 +18,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
+
 from tests.integration.open_routes import ELSE, OPEN
 from tests.unit.grafana_program import ADMIN, PROMETHEUS_PASSWORD, Grafana, board, serving_prometheus, source, until
 
@@ -239,6 +241,35 @@ def dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
         yield "saving over a provisioned one", answer(grafana, "/api/dashboards/db", saved)
 
 
+def folders_of_dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
+    """Where the dashboards of subfolders are shown."""
+    files = {"root": "", "one": "Spark jobs", "two": "data", "deep": "data/deep", "hidden": ".git"}
+    options = {"path": str(grafana.dashboards), "foldersFromFilesStructure": True}
+    grafana.provider(folder="", options=options)
+    with grafana.running():
+        # Nothing is there yet.
+        yield "titles at first", [sorted(grafana.titles())]
+        for uid, folder in files.items():
+            (grafana.dashboards / folder).mkdir(parents=True, exist_ok=True)
+            grafana.dashboard(f"{folder}/{uid}.json".lstrip("/"), **board("Same" if folder else "Root", uid))
+        until(lambda: len(grafana.titles()) >= 4, "provisioned", 30)
+        found = grafana.call("/api/search?type=dash-db")[1]
+        yield "folders", [{each["uid"]: each.get("folderTitle") for each in found}]
+
+
+def table_of_data_sources(grafana: Grafana, prometheus: str) -> Iterator[tuple[str, Answer]]:
+    """Which of them the database holds as users' own."""
+    grafana.datasources(source("one", uid="one"), source("two", uid="two", editable=False), prune=True)
+    own = source("Own", uid="own", access="proxy") | {"type": "grafana-testdata-datasource", "url": prometheus}
+    database = str(grafana.root / "data/grafana.db")
+    yield "before the first start", [stored_sources(database)]
+    with grafana.running():
+        yield "added", answer(grafana, "/api/datasources", own)
+        yield "of users", [stored_sources(database)]
+        yield "reload", answer(grafana, "/api/admin/provisioning/datasources/reload", {})
+        yield "of users after a reload", [stored_sources(database)]
+
+
 def no_folder_of_dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
     """Whether Grafana starts where a provider's folder is missing."""
     grafana.dashboards.rmdir()
@@ -315,6 +346,8 @@ CASES: dict[str, Case] = {
         data_sources,
         two_defaults,
         dashboards,
+        folders_of_dashboards,
+        table_of_data_sources,
         no_folder_of_dashboards,
         one_uid_twice,
         another_secret_key,

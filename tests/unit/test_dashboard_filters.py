@@ -9,7 +9,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emr.monitoring.plugins.filter import dashboards as plugin
-from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboard_uids, grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.plugin_utils.dashboard_models import model, uid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,18 +33,24 @@ def write(folder: Path, content: Json | str, name: str = "a.json") -> Path:
     return path
 
 
-def resolved(folder: Path, dashboard: Json, sources: list[Json] = SOURCES) -> Json:
+def taken(*folders: Path | str, sources: list[Json] = SOURCES, **settings: Any) -> dict[str, str]:
+    """Return the texts of the dashboards of some folders."""
+    found = grafana_dashboards([str(folder) for folder in folders], sources, **settings)
+    return {**found["files"], **found["folders"]}
+
+
+def resolved(folder: Path, dashboard: Json, sources: list[Json] = SOURCES, others: Any = None) -> Json:
     """Return what becomes of a single dashboard."""
     write(folder, dashboard)
-    (text,) = grafana_dashboards([str(folder)], sources).values()
+    (text,) = taken(folder, sources=sources, others=others).values()
     result: Json = json.loads(text)
     return result
 
 
-def refusal(*folders: Path, sources: list[Json] = SOURCES) -> str:
+def refusal(*folders: Path, sources: list[Json] = SOURCES, others: Any = None) -> str:
     """Return the message with which the folders are refused."""
     with pytest.raises(AnsibleFilterError) as caught:
-        grafana_dashboards([str(folder) for folder in folders], sources)
+        grafana_dashboards([str(folder) for folder in folders], sources, others)
     return str(caught.value)
 
 
@@ -55,33 +62,36 @@ def datasource_input(name: str, kind: str) -> Json:
 def test_text_that_needs_no_change_is_passed_byte_for_byte(tmp_path: Path) -> None:
     text = '{"title":"Visión",\r\n  "uid" : "v", "id": null, "panels":[ ], "x": "${datasource} {{path}}"}'
     (tmp_path / "v.json").write_bytes(text.encode())
-    assert grafana_dashboards([str(tmp_path)], []) == {"v.json": text}
+    assert taken(tmp_path) == {"v.json": text}
 
 
 def test_folders_are_merged(tmp_path: Path) -> None:
     write(tmp_path / "own", PLAIN)
     write(tmp_path / "users", {"uid": "b", "title": "B", "rows": []}, "b.json")
-    folders = [str(tmp_path / "own"), str(tmp_path / "users"), str(tmp_path / "own")]
-    assert list(grafana_dashboards(folders, [])) == ["a.json", "b.json"]
+    folders = [tmp_path / "own", tmp_path / "users", tmp_path / "own"]
+    assert list(taken(*folders)) == ["a.json", "b.json"]
 
 
-def test_only_visible_json_files_of_the_folder_itself_are_read(tmp_path: Path) -> None:
+def test_what_is_hidden_or_no_dashboard_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, PLAIN)
-    for name in (".hidden.json", "README.md", "a.json~"):
+    for name in (".hidden.json", "README.md", "a.json~", "a.json.bak", "list.txt"):
         write(tmp_path, "no dashboard", name)
-    write(tmp_path / "below.json", "no dashboard")
-    assert list(grafana_dashboards([str(tmp_path)], [])) == ["a.json"]
+    write(tmp_path, "{{ a template }}", "notes")
+    write(tmp_path, {"version": 1}, "package-lock")
+    write(tmp_path / ".git", "no dashboard")
+    assert list(taken(tmp_path)) == ["a.json"]
 
 
 def test_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "mine", PLAIN)
-    assert list(grafana_dashboards(["~/mine"], [])) == ["a.json"]
+    assert list(taken("~/mine")) == ["a.json"]
 
 
-def test_uids_and_titles_are_listed() -> None:
-    files = {"a.json": json.dumps(PLAIN), "b.json": json.dumps({**PLAIN, "uid": "b", "title": "B"})}
-    assert grafana_dashboard_uids(files) == {"a": "A", "b": "B"}
+def test_uids_and_titles_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN)
+    write(tmp_path, {**PLAIN, "uid": "b", "title": "B"}, "b.json")
+    assert grafana_dashboards([str(tmp_path)], [])["uids"] == {"a": "A", "b": "B"}
 
 
 def test_placeholders_become_the_uid_of_the_default_or_else_first_source_of_their_type(
@@ -140,37 +150,32 @@ def test_variable_that_is_named_like_a_placeholder_stays(tmp_path: Path) -> None
     ("content", "problem", "remedy"),
     [
         ('{"title": "A",\n "uid": }', "not valid JSON at line 2, column 9", "Correct it there"),
-        ("[]", "holds no JSON object", "classic model"),
+        ("[]", "holds no JSON object", "Export the dashboard"),
         ({"uid": "a", "panels": []}, "no title", 'Give it a "title"'),
         ({"uid": "a", "title": " ", "panels": []}, "no title", 'Give it a "title"'),
-        ({"uid": "a", "title": "A"}, "no list of panels", "classic model"),
-        ({"uid": "a", "title": "A", "panels": {}}, "no list of panels", "classic model"),
-        ({"apiVersion": "dashboard.grafana.app/v2", "spec": {"title": "A"}}, "v2", "classic model"),
-        ({"title": "A", "elements": {}, "layout": {}}, "v2", "classic model"),
-        ({"dashboard": PLAIN, "meta": {}}, "Grafana's API", 'value of its key "dashboard"'),
+        ({"uid": "a", "title": "A"}, "no list of panels", "Export the dashboard"),
+        ({"uid": "a", "title": "A", "panels": {}}, "no list of panels", "Export the dashboard"),
         ({**PLAIN, "title": "ñ" * 2501}, "a title of more than 5000 bytes, which Grafana refuses", "Shorten it"),
         ({**PLAIN, "x": float("nan")}, "holds a number or a character that cannot be", "Correct it"),
         ('{"uid": "a", "title": "A", "panels": [], "x": 1e999}', "holds a number", "Correct it"),
         ('{"uid": "a", "title": "A", "panels": [], "x": ' + "9" * 5000 + "}", "holds a number", "Correct it"),
         ({**PLAIN, "x": "\ud800"}, "holds a number or a character that cannot be", "Correct it"),
-        ('{"uid": "a", "title": "A", "panels": ' + "[" * 50_000, "is nested too deeply", "classic model"),
-        ({**PLAIN, "templating": ["x"]}, "a templating that is no list of variables", "classic model"),
-        ({**PLAIN, "templating": {"list": ["x"]}}, "a templating that is no list of variables", "classic model"),
+        ('{"uid": "a", "title": "A", "panels": ' + "[" * 50_000, "is nested too deeply", "Export the dashboard"),
+        ({**PLAIN, "templating": ["x"]}, "a templating that is no list of variables", "Export the dashboard"),
+        ({**PLAIN, "templating": {"list": ["x"]}}, "a templating that is no list of variables", "Export the dashboard"),
         (
             {**PLAIN, "title": "${VAR_X}", "__inputs": [{"name": "VAR_X", "type": "constant", "value": " "}]},
             "it has no title",
             'Give it a "title"',
         ),
-        ({**PLAIN, "__elements": {"x": {"model": {}}}}, "library panels", "Unlink them"),
-        ({**PLAIN, "uid": None}, "has no uid", 'Set "uid": "a" in it'),
-        ({**PLAIN, "uid": "x" * 41}, f"the uid '{'x' * 41}', not 1 to 40", 'Set "uid": "a" in it'),
-        ({**PLAIN, "uid": "a b"}, "the uid 'a b'", 'Set "uid": "a" in it'),
-        ({**PLAIN, "uid": "a\n"}, "the uid 'a\\n'", 'Set "uid": "a" in it'),
-        ({**PLAIN, "uid": 5}, "the uid 5", 'Set "uid": "a" in it'),
+        ({**PLAIN, "uid": "x" * 41}, f"the uid '{'x' * 41}', not 1 to 40", "or leave it out"),
+        ({**PLAIN, "uid": "a b"}, "the uid 'a b'", "or leave it out"),
+        ({**PLAIN, "uid": "a\n"}, "the uid 'a\\n'", "or leave it out"),
+        ({**PLAIN, "uid": 5}, "the uid 5", "or leave it out"),
         (
             {**PLAIN, "__inputs": [datasource_input("DS_DB", "mysql")]},
             "a data source of type 'mysql' for ${DS_DB}, and none is provisioned",
-            "Add one to grafana_datasources",
+            "Add one to grafana_further_datasources",
         ),
         (
             {**PLAIN, "panels": [{"datasource": "${DS_LOST}"}]},
@@ -192,16 +197,6 @@ def test_what_grafana_would_swallow_is_refused(tmp_path: Path, content: Json | s
     assert remedy in message
 
 
-@pytest.mark.parametrize(
-    ("name", "uid"),
-    [("Mi tablero (1).json", "Mi-tablero-1"), ("ñ.json", "dashboard"), (f"{'n' * 50}.json", "n" * 40)],
-)
-def test_uid_in_the_remedy_is_valid(tmp_path: Path, name: str, uid: str) -> None:
-    write(tmp_path, {"title": "A", "panels": []}, name)
-    assert refusal(tmp_path).endswith(f'Set "uid": "{uid}" in it.')
-    assert resolved(tmp_path / "fixed", {**PLAIN, "uid": uid})["uid"] == uid
-
-
 def test_source_without_uid_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, {**PLAIN, "__inputs": [datasource_input("DS_P", "prometheus")]})
     message = refusal(tmp_path, sources=[{"name": "Mine", "type": "prometheus"}])
@@ -221,6 +216,70 @@ def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.json"
     path.write_bytes('{"title": "Visión"}'.encode("latin-1"))
     assert f"{path} is not UTF-8 at byte 15. Save it as UTF-8" in refusal(tmp_path)
+
+
+def opened(folder: Path, model: Json, **settings: Any) -> Json:
+    """Return what becomes of a dashboard of the project's own folder."""
+    write(folder, model)
+    (text,) = taken(sources=SOURCES, own=str(folder), **settings).values()
+    result: Json = json.loads(text)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("refresh", "interval"),
+    [
+        ("15s", "15s"),
+        ("1m", "1m"),
+        ("60s", "1m"),
+        ("1m30s", "90s"),
+        ("1d", "1d"),
+        ("7200s", "2h"),
+        ("500ms", "1s"),
+        ("", ""),
+    ],
+)
+def test_the_projects_dashboards_open_as_the_settings_say(tmp_path: Path, refresh: str, interval: str) -> None:
+    model = opened(tmp_path, {**PLAIN, "refresh": "30s"}, time_range="7d", refresh=refresh)
+    assert (model["time"], model["refresh"]) == ({"from": "now-7d", "to": "now"}, interval)
+    offered = model["timepicker"]["refresh_intervals"]
+    assert interval in ("", *offered)
+    assert len(offered) == len(set(offered)) == 11 + (interval in ("90s", "1s"))
+    assert model["title"] == PLAIN["title"]
+
+
+def test_the_intervals_are_offered_from_the_shortest_to_the_longest(tmp_path: Path) -> None:
+    offered = opened(tmp_path, PLAIN, refresh="1m30s")["timepicker"]["refresh_intervals"]
+    assert offered == ["5s", "10s", "15s", "30s", "1m", "90s", "5m", "15m", "30m", "1h", "2h", "1d"]
+
+
+def test_a_users_dashboard_opens_as_it_says_itself(tmp_path: Path) -> None:
+    write(tmp_path / "own", {**PLAIN, "uid": "b", "title": "B"}, "b.json")
+    mine = {**PLAIN, "refresh": "1d", "time": {"from": "now-1y", "to": "now"}}
+    write(tmp_path / "users", mine)
+    files = taken(tmp_path / "users", own=str(tmp_path / "own"), time_range="2h", refresh="1m")
+    assert json.loads(files["a.json"]) == mine
+    assert json.loads(files["b.json"])["time"]["from"] == "now-2h"
+
+
+def test_the_defaults_are_what_the_dashboards_hold() -> None:
+    folder = Path(__file__).parents[2] / "roles/grafana/files/dashboards"
+    files = taken(own=str(folder))
+    assert files == {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("given", ["", "1 h", "60", "h", "0h", "1h30m", "now-1h", "1H", "\u0661h", "1h\n", 60, True])
+def test_a_time_range_that_grafana_does_not_know_is_refused(tmp_path: Path, given: Any) -> None:
+    write(tmp_path, PLAIN)
+    with pytest.raises(AnsibleFilterError, match=r"grafana_dashboards_range is .+ Write it like 1h or 30m"):
+        grafana_dashboards([str(tmp_path)], SOURCES, time_range=given)
+
+
+@pytest.mark.parametrize("given", ["15", "0s", "0", "15 s", "30s1m", "1.5m", "-15s", "\u0661s", "15s\n", 15, False])
+def test_a_refresh_that_is_no_duration_is_refused(tmp_path: Path, given: Any) -> None:
+    write(tmp_path, PLAIN)
+    with pytest.raises(AnsibleFilterError, match=r"grafana_dashboards_refresh is .+ Write it like 15s or 1m30s"):
+        grafana_dashboards([str(tmp_path)], SOURCES, refresh=given)
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
@@ -268,7 +327,7 @@ def test_a_file_name_that_could_not_be_shown_is_refused(tmp_path: Path, name: st
 @pytest.mark.parametrize("name", ["a..", "$(id)", "{{ 7*7 }}", "' \"`; &", "a\\..\\b", "שלום", "-rf", "n" * 240])
 def test_any_other_file_name_stays_as_it_is(tmp_path: Path, name: str) -> None:
     write(tmp_path, PLAIN, f"{name}.json")
-    assert list(grafana_dashboards([str(tmp_path)], [])) == [f"{name}.json"]
+    assert list(taken(tmp_path)) == [f"{name}.json"]
 
 
 TEXT = st.text(max_size=20) | st.sampled_from(
@@ -301,17 +360,18 @@ def test_any_json_is_refused_with_its_path_or_arrives_as_it_is(content: Any) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), json.dumps(content))
         try:
-            files = grafana_dashboards([folder], SOURCES)
+            found = grafana_dashboards([folder], SOURCES, [])
         except AnsibleFilterError as error:
             assert str(error).startswith(f"grafana_dashboards_dirs: {path} ")  # noqa: PT017
             return
-    (text,) = files.values()
+    assert found["folders"] == {}
+    (text,) = found["files"].values()
     result = json.loads(text.encode(), parse_constant=pytest.fail)
-    assert grafana_dashboard_uids(files) == {result["uid"]: result["title"]}
+    assert found["uids"] == {uid(result): model(result)["title"]}
     kept = {key: None if key == "id" else value for key, value in content.items() if key not in plugin.EXPORT_ONLY}
-    assert result.keys() == kept.keys()
-    if "${" not in json.dumps(kept):
-        assert result == kept
+    # These make it another format.
+    if "${" not in json.dumps(kept) and not kept.keys() & {"dashboard", "elements", "spec"}:
+        assert result == {**kept, "uid": kept.get("uid") or result["uid"]}
 
 
 def test_every_filter_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,32 @@ def test_a_folder_without_a_rule_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no rules")
     with pytest.raises(AnsibleFilterError, match="holds no rule file"):
         prometheus_rule_files([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "name", ["a.YML", "a.Yaml", "a.rules", "a.rules.txt", "a.yml.txt", "a.yml.j2", "a.json", "alerts"]
+)
+def test_what_seems_a_rule_file_and_would_be_left_out_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "right.yml").write_text("groups: []")
+    (tmp_path / name).write_text('{"groups": []}' if name == "a.json" else "groups: []")
+    with pytest.raises(AnsibleFilterError, match=rf"{re.escape(name)} is no \*.yml and no \*.yaml file: rename it"):
+        prometheus_rule_files([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["README.md", "a.yml~", "a.yml.bak", ".a.rules", "notes", "package.json"])
+def test_what_lies_beside_rule_files_is_left_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / "right.yml").write_text("groups: []")
+    (tmp_path / name).write_text('{"version": 1}' if name == "package.json" else "# The groups\n\n- of: alerts: two\n")
+    (tmp_path / "x.yml").mkdir()
+    assert list(prometheus_rule_files([str(tmp_path)])) == ["rules/right.yml"]
+
+
+def test_a_subfolder_that_is_listed_in_another_way_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules/more").mkdir(parents=True)
+    (tmp_path / "rules/a.yml").write_text("groups: []")
+    (tmp_path / "rules/more/b.yml").write_text("groups: []")
+    assert list(prometheus_rule_files(["rules", str(tmp_path / "rules/more")])) == ["rules/a.yml", "rules/b.yml"]
 
 
 def test_a_folder_of_the_users_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -307,9 +307,7 @@ def test_dashboards_are_waited_for_and_then_missed() -> None:
 )  # fmt: skip
 def test_a_data_source_that_does_not_work_is_named_with_the_reason(health: dict[str, Any], reason: str) -> None:
     (sentence,) = GRAFANA.judge(grafana_answers("a", "b", health=health), late=True).down
-    assert sentence == (
-        f"The data source a/b in grafana_datasources does not work: {reason}. Does its url answer on the node?"
-    )
+    assert sentence == (f"The data source a/b does not work: {reason}. Does its url answer on the node?")
 
 
 @pytest.mark.parametrize(("status", "message"), [(500, "plugin.unavailable"), (404, "plugin.notImplemented")])

@@ -13,6 +13,7 @@ LOCKED = (
     "requirements.txt",
     "requirements-aws.txt",
     "requirements-bench.txt",
+    "requirements-browser.txt",
     "contrib/emr/requirements.txt",
     "molecule/testbed/demo/requirements.txt",
     "tests/aws/collection.txt",

@@ -161,12 +161,12 @@ def is_ready(prometheus: Api) -> bool:
         return False
 
 
-def test_the_overview_lists_what_fires_and_the_dashboard_of_the_service_marks_it(
+def test_the_page_of_the_alerts_lists_what_fires_and_the_dashboard_of_the_service_marks_it(
     prometheus: Api, grafana: Api, switch: Switch
 ) -> None:
     switch("docproc-stop")
     assert poll(lambda: "ProcessingStalled docproc" in firing(prometheus), 60), firing(prometheus)
-    (panel,) = (p for p in dashboard(grafana, "vision-general")["panels"] if p["type"] == "table")
+    (panel,) = (p for p in dashboard(grafana, "alertas")["panels"] if p["type"] == "table")
     (annotation,) = dashboard(grafana, "docproc-service")["annotations"]["list"]
     for target in (panel["targets"][0], annotation["target"]):
         query = target | {"datasource": {"type": "prometheus", "uid": "prometheus"}, "intervalMs": 1000}
@@ -217,8 +217,10 @@ def expressions(prometheus: Api, grafana: Api) -> set[str]:
             found |= {rule["query"], *re.findall(r'\bquery "([^"]+)"', annotations)}
     for item in grafana.data("/api/search?type=dash-db"):
         model = dashboard(grafana, item["uid"])
-        for panel in model["panels"]:
-            found |= {target["expr"] for target in panel.get("targets", [])}
+        for each in model["panels"]:
+            # A collapsed row holds panels.
+            for panel in each.get("panels") or [each]:
+                found |= {target["expr"] for target in panel.get("targets", [])}
         found |= {each["target"]["expr"] for each in model["annotations"]["list"] if "target" in each}
         queries = [str(each["query"]) for each in model["templating"]["list"] if each["type"] == "query"]
         found |= {re.sub(r"label_values\((.+), *\w+\)", r"\1", query) for query in queries}

@@ -84,7 +84,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
          "grafana_memory_max is '1 gig': write it like 1G", "grafana_admin_user is 'the admin'",
          "grafana_admin_password has fewer than 12 characters", "grafana_admin_password holds a line break",
          "grafana_external_url is 'https://monitoring.example.com/?orgId=1'", "https://monitoring.example.com:3000/",
-         "grafana_tls_key is set and grafana_tls_certificate is not", "grafana_datasources holds a.",
+         "grafana_tls_key is set and grafana_tls_certificate is not", "grafana_datasources[1], a has no uid:",
          "grafana_data_dir is '/mnt/a b'", "grafana_ini.metrics.enabled is 'true'", "Set grafana_metrics to true"],
     ),
     "metrics of grafana that two variables set": (

@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, Api, Playbook, poll, unit_properties
+from tests.integration.node import PROJECT, Api, Playbook, Run, poll, process
 
-Run = Callable[..., str]
 SCRAPE_INTERVAL = 15.0
 DASHBOARD = {"uid": "mine", "title": "Mine", "panels": [], "schemaVersion": 41}
-
-
-@pytest.fixture(scope="module")
-def run(playbook: Playbook) -> Iterator[Run]:
-    """Return a function that runs site.yml with some variables: those of the run before it hold no more.
-
-    In the end the inventory's own hold again.
-    """
-
-    def site(*options: str, **extra_vars: Any) -> str:
-        done = playbook("site.yml", *options, **extra_vars)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    yield site
-    site()
-
-
-def process(host: Host, unit: str) -> dict[str, str]:
-    """Return what changes when a service is restarted, by whomever."""
-    return unit_properties(host, unit, "MainPID", "ExecMainStartTimestampMonotonic", "NRestarts")
 
 
 def targets(prometheus: Api, job: str) -> list[tuple[str, str | None]]:

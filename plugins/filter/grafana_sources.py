@@ -1,0 +1,78 @@
+"""The gate of Grafana's data sources: what a user wrote is what is provisioned, or it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+TEXT = {"name", "uid", "type", "url", "user", "database", "basicAuthUser", "access"}
+NEEDED = ("name", "uid", "type")
+TRUE = ("true", "1", "yes", "on")
+
+
+def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the data sources that a user wrote, and return them as they are provisioned.
+
+    :param written: values by the names of the variables without ``grafana_``: ``datasources`` and
+        ``further_datasources``; ``own_dashboards`` is whether the project's dashboards are provisioned
+    :returns: ``sources``, and ``problems``, a list of sentences
+    """
+    gate = Written()
+    sources: list[dict[str, Any]] = []
+    places: dict[tuple[str, str], str] = {}
+    for variable in ("grafana_datasources", "grafana_further_datasources"):
+        for number, item in enumerate(gate.sequence(variable, written[variable.removeprefix("grafana_")]), 1):
+            if not isinstance(item, Mapping):
+                gate.refuse(f"{variable}[{number}]", item, "write a data source, a mapping with name, uid and type")
+                continue
+            source = _source(gate, f"{variable}[{number}]", item)
+            for key in ("name", "uid"):
+                first = places.setdefault((key, str(source.get(key))), f"{variable}[{number}]")
+                if source.get(key) and first != f"{variable}[{number}]":
+                    gate.problems.append(
+                        f"{variable}[{number}] has the {key} {source[key]!r}, as has {first}: each needs one of its "
+                        "own."
+                    )
+            sources.append(source)
+    default = [str(source["name"]) for source in sources if _is_true(source.get("isDefault"))]
+    if len(default) > 1:
+        gate.problems.append(
+            f"grafana_datasources and grafana_further_datasources hold {', '.join(default)} with isDefault: one at "
+            "most may have it, or Grafana does not start."
+        )
+    if written["own_dashboards"] and not any(source.get("type") == "prometheus" for source in sources):
+        gate.problems.append(
+            "grafana_datasources holds no data source of type prometheus, which the project's dashboards ask. Leave it "
+            "as it is, and put yours into grafana_further_datasources; or leave those dashboards out with "
+            "monitoring_dashboards: false."
+        )
+    return {"sources": sources, "problems": gate.problems}
+
+
+def _source(gate: Written, where: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    name = gate.text(f"{where}.name", item.get("name"))
+    where = f"{where}, {name}" if name else where
+    source = dict(item)
+    for key in TEXT & item.keys():
+        source[key] = name if key == "name" else gate.text(f"{where}: {key}", item[key])
+    if item.get("secureJsonData") is not None:
+        secrets = gate.mapping(f"{where}: secureJsonData", item["secureJsonData"])
+        source["secureJsonData"] = gate.texts(f"{where}: secureJsonData", secrets)
+    missing = [key for key in NEEDED if not source.get(key)]
+    if missing:
+        gate.problems.append(f"{where} has no {' and no '.join(missing)}: each data source needs {', '.join(NEEDED)}.")
+    return source
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in TRUE
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"grafana_sources": grafana_sources}
