@@ -24,9 +24,16 @@ options:
         type: str
         required: true
       variable:
-        description: The variable to change for another port.
+        description: The variable to change for another port. That of the address is named alike.
         type: str
         required: true
+      address:
+        description: The address or name to listen on. One that the node does not have is a problem.
+        type: str
+      follows:
+        description: Whether the address is that of C(monitoring_listen_address).
+        type: bool
+        default: false
       needed:
         description: Whether the service runs on this node at all.
         type: bool

@@ -29,6 +29,22 @@ def sending_resolved(receivers: Iterable[Mapping[str, Any]]) -> list[dict[str, A
     ]
 
 
+def alertmanager_sections(given: Mapping[str, Any], watchdog: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of alertmanager.yml.
+
+    :param given: what ``alertmanager_input`` returned; its first receiver is told of what no route leads to
+    :param watchdog: the route of the alert that always fires, which comes before those of the user
+    """
+    routes = [dict(watchdog), *given["route"]["routes"]]
+    first = next((receiver["name"] for receiver in given["receivers"]), "nowhere")
+    return {
+        "route": {"receiver": first, **given["route"], "routes": routes},
+        "inhibit_rules": given["inhibit_rules"],
+        "receivers": [*sending_resolved(given["receivers"]), {"name": "nowhere"}],
+        **given["config"],
+    }
+
+
 def inline_secrets(config: Any) -> list[str]:
     """Return the paths of the options that hold a secret.
 
@@ -81,8 +97,5 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters of this file by name."""
         return {
-            "inline_secrets": inline_secrets,
-            "meant_times": meant_times,
-            "missing_secrets": missing_secrets,
-            "sending_resolved": sending_resolved,
+            "alertmanager_sections": alertmanager_sections,
         }

@@ -16,10 +16,10 @@ except ImportError:
 SALT = re.compile("[A-Za-z0-9]{22}")
 
 
-def bcrypt_hash(password: str, salt: str, variable: str) -> str:
+def bcrypt_hash(password: str | int, salt: str, variable: str) -> str:
     """Return the bcrypt hash of a password, the same one for the same salt.
 
-    :param password: 72 bytes at most, which is all that bcrypt looks at
+    :param password: 72 bytes at most, which is all that bcrypt looks at; digits may be a number
     :param salt: 22 random letters and digits, to be kept as long as the password: Ansible's own filter takes a new
         salt in each run, and the node's file would change with it
     :param variable: name of the password's variable, for errors; that of the salt ends in ``_salt``
@@ -27,17 +27,18 @@ def bcrypt_hash(password: str, salt: str, variable: str) -> str:
     """
     if bcrypt is None:
         raise AnsibleFilterError("The Python package bcrypt is missing: pip install --requirement requirements.txt")
-    if len(password.encode()) > 72:
+    text = str(password)
+    if len(text.encode()) > 72:
         raise AnsibleFilterError(f"{variable} has more than 72 bytes, and bcrypt takes no more: shorten it.")
-    if not SALT.match(salt):
+    if not SALT.match(str(salt)):
         raise AnsibleFilterError(
             f"{variable}_salt does not begin with 22 characters of A-Z, a-z and 0-9: set it to some, or remove its "
             f"file and run site.yml once with -e monitoring_secrets_replace={variable}_salt, which makes a new one."
         )
     # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
-    seed = base64.b64decode(salt[:22] + "==")
+    seed = base64.b64decode(str(salt)[:22] + "==")
     encoded = base64.b64encode(seed).rstrip(b"=").translate(_ALPHABET)
-    return bcrypt.hashpw(password.encode(), b"$2b$10$" + encoded).decode()
+    return bcrypt.hashpw(text.encode(), b"$2b$10$" + encoded).decode()
 
 
 _ALPHABET = bytes.maketrans(

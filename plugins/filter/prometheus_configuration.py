@@ -22,6 +22,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import 
     mixed_self_scrapes,
     passwords_in_files,
     static_targets,
+    with_own_targets,
     with_self_scrape_settings,
 )
 
@@ -58,13 +59,14 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     :param settings: ``written``, see ``prometheus_input``; ``defaults``, the path of the role's defaults;
         ``rules_dirs``, the role's own folders of rule files; ``thresholds`` of the user by name; ``runbook_url``;
         ``username``, ``password`` (empty: no login) and ``password_salt``; ``certificate`` and ``key``, PEM text or
-        empty; and ``addresses``, ``host:port`` of this node's own Prometheus in each way to write it
+        empty; ``addresses``, ``host:port`` of this node's own Prometheus in each way to write it, its ``port``, and
+        ``target``, the ``host:port`` by which the node reaches it
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; and ``static_targets`` by job. Where there are problems the files are not whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
-    thresholds = {**defaults["prometheus_alert_thresholds"], **settings["thresholds"]}
+    thresholds = {**defaults["prometheus_alert_thresholds"], **(settings["thresholds"] or {})}
     scrapes_itself = _self_scrape(settings)
     problems = [
         *meant["problems"],
@@ -72,7 +74,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
     ]
-    jobs = with_self_scrape_settings(meant["jobs"], scrapes_itself, settings["addresses"])
+    moved = with_own_targets(meant["jobs"], settings["port"], settings["target"])
+    jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
     config = passwords_in_files(_sections(meant, jobs), settings["password_salt"])
     files = {
         **_collected(problems, lambda: prometheus_rule_files([*settings["rules_dirs"], *meant["rules_dirs"]])),
@@ -82,7 +85,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         **config["files"],
         **({CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}),
     }
-    return {"problems": problems, "files": files, "static_targets": static_targets(meant["jobs"])}
+    return {"problems": problems, "files": files, "static_targets": static_targets(moved)}
 
 
 def generated_rules(thresholds: Mapping[str, Any], runbook_url: str) -> dict[str, dict[str, str]]:
@@ -123,9 +126,9 @@ def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) 
 
 def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a job needs that scrapes this node's own Prometheus."""
-    login = {"username": settings["username"], "password": settings["password"]}
+    login = {"username": str(settings["username"]), "password": str(settings["password"])}
     # The certificate itself is trusted, whoever signed it; it need not be for localhost.
-    name = certificate_server_name(settings["certificate"])
+    name = certificate_server_name(settings["certificate"] or "")
     tls = {"scheme": "https", "tls_config": {"ca_file": CERTIFICATE, "server_name": name}}
     return ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -127,9 +128,19 @@ def _config(gate: Written, value: Any) -> dict[str, Any]:
     }
 
 
+def retention_problems(time: Any, size: Any) -> list[str]:
+    """Say what Prometheus would not take for how long, or for how many bytes, metrics are kept."""
+    problems = []
+    if not re.fullmatch("([0-9]+(ms|s|m|h|d|w|y))+", str(time)):
+        problems.append(f"prometheus_retention_time is '{time}': write it like 15d or 12h.")
+    if not re.fullmatch("0|[0-9]+(B|KB|MB|GB|TB|PB|EB)", str(size)):
+        problems.append(f"prometheus_retention_size is '{size}': write it like 20GB, or 0 for no limit.")
+    return problems
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters of this file by name."""
-        return {"prometheus_input": prometheus_input}
+        return {"prometheus_input": prometheus_input, "retention_problems": retention_problems}

@@ -10,6 +10,37 @@ from pathlib import Path
 from typing import Any
 
 MIB = 1024 * 1024
+# What a unit's sandbox, or the next start of the node, leaves nothing of.
+HIDDEN = {
+    "/home": "a unit does not see /home (ProtectHome=yes)",
+    "/root": "a unit does not see /root (ProtectHome=yes)",
+    "/run": "what lies in /run is gone with each start of the node",
+    "/tmp": "a unit has a /tmp of its own, which goes with it (PrivateTmp=yes)",  # noqa: S108
+    "/var/tmp": "a unit has a /var/tmp of its own, which goes with it (PrivateTmp=yes)",  # noqa: S108
+    "/var/run": "what lies in /var/run is gone with each start of the node",
+    "/dev": "a unit has a /dev of its own (PrivateDevices=yes)",
+    "/proc": "/proc is the kernel's",
+    "/sys": "/sys is the kernel's",
+}
+
+
+def hidden(path: str) -> str:
+    """Return why no unit of this project could use a folder, empty where it could."""
+    return next((reason for place, reason in HIDDEN.items() if f"{path}/".startswith(f"{place}/")), "")
+
+
+def link_problems(folders: list[dict[str, Any]]) -> list[str]:
+    """Return a problem for each folder that a link leads to where no unit could use it.
+
+    `folders` is the module's option.
+    """
+    real = {entry["path"]: os.path.realpath(entry["path"]) for entry in folders}
+    return [
+        f"{entry['path']} leads to {real[entry['path']]}, and {hidden(real[entry['path']])}: set {entry['variable']} "
+        "to a folder elsewhere."
+        for entry in folders
+        if real[entry["path"]] != entry["path"] and hidden(real[entry["path"]])
+    ]
 
 
 def existing_parent(path: str) -> Path:

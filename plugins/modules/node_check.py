@@ -10,9 +10,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
+from ansible_collections.emr.monitoring.plugins.module_utils.node_addresses import address_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import (
     folder_owners,
     folder_problems,
+    link_problems,
     overlap_problems,
     space_problems,
 )
@@ -150,6 +152,8 @@ ARGUMENTS: dict[str, Any] = {
             "port": {"type": "int", "required": True},
             "unit": {"type": "str", "required": True},
             "variable": {"type": "str", "required": True},
+            "address": {"type": "str"},
+            "follows": {"type": "bool", "default": False},
             "needed": {"type": "bool", "default": True},
         },
     },
@@ -232,8 +236,10 @@ def main() -> None:
         *systemd_problems(version, Path("/run/systemd/system")),
         *problems,
         *port_problems(Path("/proc"), ports),
+        *address_problems(ports, Path("/proc")),
         *space_problems(space),
         *folder_problems(params["folders"]),
+        *link_problems(params["folders"]),
         *overlap_problems(services),
         *ownership_problems(services),
         *secret_problems(params),

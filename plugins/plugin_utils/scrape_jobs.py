@@ -69,6 +69,28 @@ def _has_login(job: Mapping[str, Any]) -> bool:
     return not {"basic_auth", "authorization", "oauth2"}.isdisjoint(job)
 
 
+def with_own_targets(scrape_configs: Iterable[Mapping[str, Any]], port: Any, reached: str) -> list[Mapping[str, Any]]:
+    """Have the jobs that scrape this node's own Prometheus by ``localhost`` do so where it listens.
+
+    :param scrape_configs: jobs in Prometheus' syntax
+    :param port: its port
+    :param reached: ``host:port`` by which the node reaches it
+    """
+    if reached == f"localhost:{port}":
+        return list(scrape_configs)
+    local = {f"{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")}
+
+    def moved(group: Mapping[str, Any]) -> dict[str, Any]:
+        return {**group, "targets": [reached if target in local else target for target in group.get("targets") or ()]}
+
+    return [
+        {**job, "static_configs": [moved(group) for group in job["static_configs"]]}
+        if job.get("static_configs") and not _goes_elsewhere(job)
+        else job
+        for job in scrape_configs
+    ]
+
+
 def _lacking(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {*job, *(["basic_auth"] if _has_login(job) else [])}
     return {name: value for name, value in settings.items() if name not in own}

@@ -11,7 +11,9 @@ from typing import Any
 from ansible._internal._datatag._tags import Origin
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
-WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?![0-9A-Za-z_:.])")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(?![0-9A-Za-z_:.+-])")
+# What Ansible's own filter bool knows.
+WORDS = {"yes", "on", "1", "true", "y", "t", "no", "off", "0", "false", "n", "f"}
 
 
 class Written:
@@ -23,9 +25,9 @@ class Written:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def refuse(self, where: str, value: Any, remedy: str) -> None:
-        """Note a problem; of the value what cannot hold a secret that stands deeper in it."""
-        self.problems.append(f"{where} is {_shown(value)}: {remedy}.")
+    def refuse(self, where: str, value: Any, remedy: str, secret: bool = False) -> None:
+        """Note a problem; of a `secret` value its kind, of others what can hold no secret that stands deeper."""
+        self.problems.append(f"{where} is {kind(value) if secret else _shown(value)}: {remedy}.")
 
     def text(self, where: str, value: Any, placed: bool = True) -> Any:
         """Return a value that must be text; nothing is empty text, and a plain integer is its digits.
@@ -35,13 +37,40 @@ class Written:
         """
         if value is None:
             return ""
+        if isinstance(value, Mapping | list | tuple):
+            self.refuse(where, value, "write one text", secret=True)
+            return ""
         if isinstance(value, bool | float | datetime.date) or (
             isinstance(value, int) and placed and _was_changed(value)
         ):
-            kind = str(value) if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "a date"
-            self.problems.append(f"{where} is {kind}: YAML has read it as something else than text: put it in quotes.")
+            self._refuse_changed(where, value)
             return ""
         return str(int(value)) if isinstance(value, int) else value
+
+    def scalar(self, where: str, value: Any) -> Any:
+        """Return a single value whose type the service knows: as it is, unless YAML has made another text of it."""
+        if isinstance(value, datetime.date) or (
+            isinstance(value, int | float) and not isinstance(value, bool) and _was_changed(value)
+        ):
+            self._refuse_changed(where, value)
+            return ""
+        return value
+
+    def number(self, where: str, value: Any, whole: bool = True) -> None:
+        """Refuse what is no number from 0 on, or one that YAML has changed; `whole` is whether it is an integer."""
+        digits = re.fullmatch(r"[0-9]+" if whole else r"[0-9]+(\.[0-9]+)?", str(value))
+        if isinstance(value, bool) or not digits or (isinstance(value, int | float) and _was_changed(value)):
+            self.refuse(where, value, "write a whole number, such as 60" if whole else "write a number, such as 0.5")
+
+    def truth(self, where: str, value: Any) -> None:
+        """Refuse what says neither yes nor no."""
+        if str(value).lower() not in WORDS or isinstance(value, float):
+            self.refuse(where, value, "write true or false")
+
+    def _refuse_changed(self, where: str, value: Any) -> None:
+        self.problems.append(
+            f"{where} is {kind(value)}: YAML has read it as something else than text: put it in quotes."
+        )
 
     def texts(self, where: str, value: Any) -> Any:
         """Return a structure of which every scalar must be text."""
@@ -53,12 +82,12 @@ class Written:
             return [self.texts(where, item) for item in value]
         return self.text(where, value)
 
-    def mapping(self, where: str, value: Any) -> dict[str, Any]:
-        """Return what must be a mapping; nothing is an empty one."""
+    def mapping(self, where: str, value: Any, secret: bool = False) -> dict[str, Any]:
+        """Return what must be a mapping; nothing is an empty one. What stands in its place is not shown if `secret`."""
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            self.refuse(where, value, "write a mapping, name: value")
+            self.refuse(where, value, "write a mapping, name: value", secret)
             return {}
         return dict(value)
 
@@ -67,6 +96,14 @@ class Written:
         if value is None:
             return []
         return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def kind(value: Any) -> str:
+    """Say what a value is, and nothing of what it holds."""
+    if isinstance(value, bool):
+        return str(value)
+    kinds = {Mapping: "a mapping", list | tuple: "a list", int | float: "a number", datetime.date: "a date"}
+    return next((name for types, name in kinds.items() if isinstance(value, types)), "a text" if value else "empty")
 
 
 def _shown(value: Any) -> str:
@@ -80,11 +117,16 @@ def _shown(value: Any) -> str:
     return repr(plain if isinstance(value, list | tuple) else plain[0])
 
 
-def _was_changed(number: int) -> bool:
-    """Tell whether an integer stood otherwise in the file that it comes from; False where nobody knows."""
+def _was_changed(number: int | float) -> bool:
+    """Tell whether a number stood otherwise in the file that it comes from; False where nobody knows."""
     origin = Origin.get_tag(number)
     if origin is None or not origin.path or not origin.line_num or not origin.col_num:
         return False
     line = linecache.getline(str(origin.path), origin.line_num)
-    found = WHOLE_NUMBER.match(line[origin.col_num - 1 :])
-    return bool(line) and not (found and found.group() == str(int(number)))
+    stood = line[origin.col_num - 1 :]
+    # The result of a template has the place of the template.
+    if stood[:1] not in "+-.0123456789":
+        return False
+    found = NUMBER.match(stood)
+    plain = str(float(number) if isinstance(number, float) else int(number))
+    return bool(line) and not (found and found.group() == plain)

@@ -40,7 +40,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "what nobody can fetch": (
         {"monitoring_fetch": "nobody"},
-        ["monitoring_fetch must be one of: node, controller, got: nobody"],
+        ["monitoring_fetch is 'nobody': write one of node, controller"],
     ),
     "variables of prometheus": (
         {
@@ -55,7 +55,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "prometheus_scrape_configs": [job("x" * 2001), job("twice"), job("twice")],
             "prometheus_alert_thresholds": {"upload_error_ratio": 5},
             "prometheus_flags": ["--a={config}"],
-            "prometheus_root": "/mnt/a\nUser=root",
         },
         ["prometheus_prot is not a variable of this project: did you mean prometheus_port?",
          "prometheus_version is 9.9.9, but prometheus_checksums has no", "sha256sums.txt",
@@ -65,7 +64,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
          "prometheus_external_url is 'monitoring.example.com:9090'", "https://monitoring.example.com:9090/",
          "job_name in prometheus_scrape_configs has 2001 characters", "several named twice: rename",
          "prometheus_alert_thresholds: upload_error_ratio is 5", "0 to less than 1",
-         "prometheus_flags is ['--a={config}']", "prometheus_root is", "absolute paths"],
+         "prometheus_flags holds --a, which has a { or }"],
     ),
     "variables of grafana": (
         {
@@ -77,7 +76,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "grafana_external_url": "https://monitoring.example.com/?orgId=1",
             "grafana_tls_key": "a key",
             "grafana_datasources": [{"name": "a", "type": "prometheus"}],
-            "grafana_data_dir": "/mnt/a b",
             "grafana_ini": {"metrics": {"enabled": True}},
         },
         ["did you mean grafana_dashboards_dirs?", "grafana_version is 9.9.9, but grafana_checksums has no",
@@ -85,7 +83,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
          "grafana_admin_password has fewer than 12 characters", "grafana_admin_password holds a line break",
          "grafana_external_url is 'https://monitoring.example.com/?orgId=1'", "https://monitoring.example.com:3000/",
          "grafana_tls_key is set and grafana_tls_certificate is not", "grafana_datasources[1], a has no uid:",
-         "grafana_data_dir is '/mnt/a b'", "grafana_ini.metrics.enabled is 'true'", "Set grafana_metrics to true"],
+         "grafana_ini.metrics.enabled is 'true'", "Set grafana_metrics to true"],
     ),
     "metrics of grafana that two variables set": (
         {
@@ -101,7 +99,65 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_password": "", "prometheus_allow_unauthenticated": "false"},
         ["prometheus_password is empty", "prometheus_listen_address is 0.0.0.0", "prometheus_allow_unauthenticated"],
     ),
-    "jobs that are no list": ({"prometheus_scrape_configs": "all"}, ["prometheus_scrape_configs", "list"]),
+    "jobs that are no list": (
+        {"prometheus_scrape_configs": "all"},
+        ["prometheus_scrape_configs[1] is 'all': write a job"],
+    ),
+    "folders that a unit does not see, or that are none": (
+        {
+            "monitoring_volume": "/home/hadoop/m",
+            "prometheus_root": "/mnt/a\nUser=root",
+            "grafana_data_dir": "/tmp/grafana",  # noqa: S108
+            "alertmanager_root": "~/alertmanager",
+        },
+        ["monitoring_volume is /home/hadoop/m, and a unit does not see /home", "prometheus_root is '/mnt/a User=root'",
+         "grafana_data_dir is /tmp/grafana, and a unit has a /tmp of its own", "alertmanager_root is '~/alertmanager'"],
+    ),
+    "addresses that are none, or that another node has": (
+        {"monitoring_listen_address": "10.0.0.5:9090", "grafana_listen_address": "[::1]"},
+        ["monitoring_listen_address is '10.0.0.5:9090': write an address", "grafana_listen_address is '[::1]'"],
+    ),
+    "an address that the node does not have": (
+        {"monitoring_listen_address": "192.0.2.7", "grafana_listen_address": "node.invalid"},
+        ["monitoring_listen_address is 192.0.2.7, which this node does not have: write one of",
+         "grafana_listen_address is node.invalid, a name that this node does not know"],
+    ),
+    "values of the wrong type, or of none": (
+        {
+            "prometheus_password": False,
+            "grafana_admin_password": 1.5,
+            "grafana_memory_max": None,
+            "grafana_start_timeout": "soon",
+            "prometheus_allow_unauthenticated": "maybe",
+            "prometheus_flags": [None, {"a": "b"}],
+            "grafana_ini": "a text",
+        },
+        ["prometheus_password is False: YAML has read it as something else than text: put it in quotes",
+         "grafana_admin_password is a number: YAML", "grafana_memory_max is empty: write a value, or remove the line",
+         "grafana_start_timeout is 'soon': write a whole number", "prometheus_allow_unauthenticated is 'maybe'",
+         "prometheus_flags[1] is empty", "prometheus_flags[2] is a mapping",
+         "grafana_ini is a text: write a mapping"],
+    ),
+    "what the role itself writes into Grafana's configuration": (
+        {
+            "grafana_ini": {
+                "server": {"http_port": 3001, "domain": "x", "serve_from_sub_path": True},
+                "paths": {"data": "/var/lib/grafana"},
+                "auth.basic": {"enabled": False},
+                "database": {"path": "/var/lib/grafana.db"},
+                "smtp": "a text",
+            }
+        },
+        ["grafana_ini.server.http_port would have no effect or break the service: use grafana_port",
+         "grafana_ini.paths.data", "use grafana_data_dir",
+         "grafana_ini.server.domain", "grafana_ini.server.serve_from_sub_path can be false alone",
+         "grafana_ini.auth.basic.enabled can be true alone", "grafana_ini.database.path is /var/lib/grafana.db",
+         "grafana_ini.smtp is a text: write a mapping"],
+    ),
+    "a flag that the role writes": (
+        {"prometheus_flags": ["--web.listen-address=0.0.0.0:1"]},
+        ["prometheus_flags holds --web.listen-address, which the role writes: use prometheus_listen_address"],
+    ),
     "a flag that Prometheus does not know": ({"prometheus_flags": ["--nonsense"]}, ["unknown long flag '--nonsense'"]),
     "a scrape interval that is no duration": (
         {"prometheus_scrape_configs": [job("slow", scrape_interval="15x")]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,8 +25,8 @@ while not glob.glob("/etc/.prometheus.prometheus.staging-*"):
 holder = socket.create_server(("0.0.0.0", {port}))
 time.sleep(600)
 """
-# Kills the main process of a unit some seconds after it is another one than before.
-DIE = """
+# Sends a signal to the main process of a unit some seconds after it is another one than before.
+SIGNAL = """
 import os, subprocess, time
 def pid():
     return int(subprocess.check_output(["systemctl", "show", "--value", "--property=MainPID", "{unit}"]))
@@ -34,7 +35,7 @@ while pid() in (before, 0):
     assert time.monotonic() < deadline
     time.sleep(0.05)
 time.sleep({seconds})
-os.kill(pid(), 9)
+os.kill(pid(), {signal})
 """
 # Kills the module as soon as the way back is kept: its change is live, and not proved.
 KILL_THE_MODULE = """
@@ -147,9 +148,13 @@ def test_nothing_that_a_trial_does_leaves_it(
     assert answers(prometheus)
 
 
-def test_a_grafana_that_never_becomes_ready(host: Host, playbook: Playbook, prometheus: Api, jobs: set[str]) -> None:
+def test_a_grafana_that_never_becomes_ready(
+    host: Host, playbook: Playbook, prometheus: Api, jobs: set[str], beside: Callable[[str], None]
+) -> None:
     with nothing_of_it_is_left(host, prometheus, jobs):
-        done = playbook("site.yml", grafana_ini={"server": {"http_port": 3001}}, grafana_start_timeout=20)
+        # Before it can answer: a main process that is younger than a second is not asked.
+        beside(SIGNAL.format(unit=GRAFANA, seconds=0.3, signal=int(signal.SIGSTOP)))
+        done = playbook("site.yml", grafana_ini={"log": {"level": "debug"}}, grafana_start_timeout=20)
         refused(done, f"{GRAFANA} is not ready after 20 s", BACK)
 
 
@@ -169,7 +174,7 @@ def test_a_service_that_dies_five_seconds_after_its_start(
         "grafana": {"grafana_ini": {"log": {"level": "debug"}}, "monitoring_watch": 60},
     }
     with nothing_of_it_is_left(host, prometheus, jobs):
-        beside(DIE.format(unit=unit, seconds=6))
+        beside(SIGNAL.format(unit=unit, seconds=6, signal=int(signal.SIGKILL)))
         refused(playbook("site.yml", f"--tags={tag}", **change[tag]), f"{unit} was ready and died soon after", BACK)
 
 

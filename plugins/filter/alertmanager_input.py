@@ -1,0 +1,173 @@
+"""The gate of Alertmanager: what a user wrote is what is rendered, or it is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.filter.alertmanager import inline_secrets, meant_times, missing_secrets
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+# Where text is meant in what Alertmanager reads, whatever YAML makes of it.
+TEXT_BELOW = {
+    "match", "match_re", "matchers", "source_match", "source_match_re", "source_matchers", "target_match",
+    "target_match_re", "target_matchers", "equal", "group_by", "headers", "details", "templates",
+    "active_time_intervals", "mute_time_intervals", "weekdays", "months",
+}  # fmt: skip
+TEXT = {
+    "name", "receiver", "to", "from", "smarthost", "hello", "channel", "username", "auth_username", "auth_identity",
+    "title", "text", "html", "subject", "message", "url", "api_url", "icon_url", "color", "fallback", "footer", "value",
+    "description", "severity", "class", "component", "group", "client", "location", "source", "tags", "note", "entity",
+    "priority", "service_key_file", "routing_key_file", "topic_arn", "region", "phone_number", "room_id",
+}  # fmt: skip
+TIMES = {"start_time", "end_time"}
+# A file below a folder of which the service reads all.
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+# Sections that other variables write.
+OWN_SECTIONS = {
+    "route": "alertmanager_route",
+    "receivers": "alertmanager_receivers",
+    "inhibit_rules": "alertmanager_inhibit_rules",
+}
+
+
+def alertmanager_input(written: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Check what a user wrote, and return it as it is rendered.
+
+    :param written: values by the names of the role's variables without ``alertmanager_``: ``receivers``, ``route``,
+        ``inhibit_rules``, ``config`` and ``secrets``
+    :param folder: folder of the secrets on the node
+    :returns: ``problems``, a list of sentences, the structures as they are rendered, and ``secret_files``, name -> text
+    """
+    gate = Written()
+    structures: dict[str, Any] = {
+        "receivers": _receivers(gate, written["receivers"]),
+        "route": _route(gate, written["route"]),
+        "inhibit_rules": _rules(gate, written["inhibit_rules"]),
+        "config": _config(gate, written["config"]),
+    }
+    secrets = _secrets(gate, written["secrets"])
+    return {
+        **structures,
+        "secret_files": {f"secrets/{name}": text for name, text in secrets.items()},
+        "problems": gate.problems + _secret_problems(structures, secrets, folder),
+    }
+
+
+def _receivers(gate: Written, value: Any) -> list[dict[str, Any]]:
+    found = []
+    for number, receiver in enumerate(gate.sequence("alertmanager_receivers", value), 1):
+        where = f"alertmanager_receivers[{number}]"
+        if not isinstance(receiver, Mapping):
+            gate.refuse(where, receiver, "write a receiver, a mapping with a name", secret=True)
+            continue
+        known = len(gate.problems)
+        name = gate.text(f"{where}.name", receiver.get("name"))
+        if not name:
+            if len(gate.problems) == known:
+                gate.problems.append(f"{where} has no name: every receiver needs one.")
+            continue
+        where = f"alertmanager_receivers, receiver {name}"
+        found.append({"name": name, **{k: _ways(gate, where, k, v) for k, v in receiver.items() if k != "name"}})
+    names = [receiver["name"] for receiver in found]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1 or name == "nowhere"):
+        gate.problems.append(f"alertmanager_receivers has {name} more than once, or it is the role's own: rename it.")
+    return found
+
+
+def _ways(gate: Written, where: str, key: Any, value: Any) -> Any:
+    """Return one kind of a receiver's ways to tell somebody; of none there is an empty list, as upstream has it."""
+    where = f"{where}.{key}"
+    if not str(key).endswith("_configs"):
+        return _value(gate, where, key, value)
+    found = []
+    for way in gate.sequence(where, value):
+        if isinstance(way, Mapping):
+            found.append(_value(gate, where, None, way))
+        else:
+            gate.refuse(where, way, "write a list of mappings, each one way to tell somebody", secret=True)
+    return found
+
+
+def _route(gate: Written, value: Any) -> dict[str, Any]:
+    route = gate.mapping("alertmanager_route", _value(gate, "alertmanager_route", None, value), secret=True)
+    return {**route, "routes": gate.sequence("alertmanager_route.routes", route.get("routes"))}
+
+
+def _rules(gate: Written, value: Any) -> list[Any]:
+    variable = "alertmanager_inhibit_rules"
+    rules = gate.sequence(variable, value)
+    return [gate.mapping(variable, _value(gate, variable, None, rule), secret=True) for rule in rules]
+
+
+def _config(gate: Written, value: Any) -> dict[str, Any]:
+    config = gate.mapping("alertmanager_config", value, secret=True)
+    for section, variable in OWN_SECTIONS.items():
+        if section in config:
+            gate.problems.append(f"alertmanager_config holds {section}, which the role writes: use {variable}.")
+    return {
+        name: _value(gate, f"alertmanager_config.{name}", name, item)
+        for name, item in config.items()
+        if name not in OWN_SECTIONS
+    }
+
+
+def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
+    """Return a value of Alertmanager's configuration; what is meant as text is text, a time of day one of the day."""
+    if key in TIMES and isinstance(value, int) and not isinstance(value, bool):
+        if value > 24 * 60:
+            gate.problems.append(f'{where} is no time of day: write it like "18:00", in quotes.')
+        return meant_times({key: int(value)})[key]
+    if key in TEXT_BELOW and value is not None:
+        return gate.texts(where, value)
+    if key in TEXT and not isinstance(value, Mapping | list | tuple):
+        return gate.text(where, value)
+    if isinstance(value, Mapping):
+        return {name: _value(gate, f"{where}.{name}", name, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(gate, where, None, item) for item in value]
+    return gate.scalar(where, value)
+
+
+def _secrets(gate: Written, value: Any) -> dict[str, str]:
+    found = {}
+    for name, secret in gate.mapping("alertmanager_secrets", value, secret=True).items():
+        where = f"alertmanager_secrets.{name}"
+        if isinstance(name, bool | float) or not FILE_NAME.fullmatch(str(name)):
+            gate.problems.append(f"alertmanager_secrets holds {str(name)!r}, which is no name of a file: rename it.")
+            continue
+        known = len(gate.problems)
+        text = gate.text(where, secret)
+        if not text and len(gate.problems) == known:
+            gate.problems.append(f"{where} is empty: give it a value, or remove it.")
+        found[str(name)] = text
+    return found
+
+
+def _secret_problems(structures: Mapping[str, Any], secrets: Mapping[str, str], folder: str) -> list[str]:
+    problems = []
+    sections = {**structures, **structures["config"]}
+    del sections["config"]
+    inline = inline_secrets(sections)
+    if inline:
+        problems.append(
+            f"alertmanager_receivers or alertmanager_config holds a secret: {', '.join(inline)}. Put it into "
+            "alertmanager_secrets under a name, and write the same option with _file at its end and the value "
+            f"{folder}/<name>. Only sigv4 has no such option: give the role of the node the right."
+        )
+    missing = missing_secrets(sections, folder, secrets)
+    if missing:
+        problems.append(
+            f"alertmanager_secrets has no value for {', '.join(missing)}. Add it under the name of the file, or "
+            "correct the path in alertmanager_receivers or alertmanager_config."
+        )
+    return problems
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"alertmanager_input": alertmanager_input}

@@ -1,0 +1,142 @@
+"""The gate of Grafana: what a user wrote is what is rendered, or it is refused."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import NAME, NO, grafana_metrics_problems
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_own_keys import DATABASE, ONLY, OWN_KEYS
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+# What Grafana takes for "yes".
+YES = {"1", "t", "T", "true", "TRUE", "True", "y", "yes", "YES", "Yes", "on", "ON", "On"}
+# The role has nothing to say on these where grafana_external_url is empty.
+WITHOUT_URL = {"server.root_url", "server.domain"}
+# Counts with how many wrong passwords Grafana locks a user; the role reads it, too.
+ATTEMPTS = "security.brute_force_login_protection_max_attempts"
+# Where text is meant in a data source, whatever YAML makes of it.
+TEXT = {"name", "uid", "type", "access", "url", "user", "database", "basicAuthUser"}
+TEXT_BELOW = {"secureJsonData"}
+
+
+def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what a user wrote, and return it as it is rendered.
+
+    :param written: values by the names of the role's variables without ``grafana_``: ``ini``, ``datasources``,
+        ``dashboards_dirs``, ``metrics``, ``external_url`` and ``data_dir``
+    :returns: ``problems``, a list of sentences, and ``ini``, ``datasources`` and ``dashboards_dirs``
+    """
+    gate = Written()
+    ini = _ini(gate, written["ini"])
+    _refuse_own_keys(gate, ini, written)
+    folders = gate.sequence("grafana_dashboards_dirs", written["dashboards_dirs"])
+    return {
+        "ini": ini,
+        "datasources": _datasources(gate, written["datasources"]),
+        "dashboards_dirs": [str(folder) for folder in folders],
+        "problems": gate.problems + grafana_metrics_problems(ini, written["metrics"]),
+    }
+
+
+def _ini(gate: Written, value: Any) -> dict[str, dict[str, Any]]:
+    """Return the sections; one in which nothing stands is none, as in Grafana's own file."""
+    found: dict[str, dict[str, Any]] = {}
+    for section, settings in gate.mapping("grafana_ini", value, secret=True).items():
+        where = _name(gate, "grafana_ini", section)
+        if where:
+            keys = gate.mapping(where, settings, secret=True)
+            named = ((_name(gate, where, key), key, item) for key, item in keys.items())
+            meant = {key: _setting(gate, name, item) for name, key, item in named if name}
+            if meant:
+                found[str(section)] = {str(key): item for key, item in meant.items()}
+    return found
+
+
+def _name(gate: Written, where: str, name: Any) -> str:
+    """Return where a section or a key stands, empty where it can be none."""
+    if isinstance(name, bool | float) or not NAME.fullmatch(str(name)):
+        gate.problems.append(
+            f"{where} holds {str(name)!r}, which is no name of a section or key: write letters, digits and . _ -, no "
+            "others, in quotes where YAML takes it for something else (on, yes, 1.0)."
+        )
+        return ""
+    return f"{where}.{name}"
+
+
+def _setting(gate: Written, where: str, value: Any) -> Any:
+    """Return the value of a key: text, a number, true, false or nothing."""
+    if isinstance(value, Mapping | list | tuple):
+        gate.refuse(where, value, "give one text, number or boolean", secret=True)
+        return ""
+    if isinstance(value, str) and re.search(r"[\r\n]", value):
+        gate.problems.append(f"{where} holds a line break: write it on one line.")
+        return ""
+    return gate.scalar(where, value)
+
+
+def _refuse_own_keys(gate: Written, ini: Mapping[str, Mapping[str, Any]], written: Mapping[str, Any]) -> None:
+    """Refuse the keys that the role writes, and values with which its questions get no answer."""
+    keys = {f"{section}.{key}": value for section, settings in ini.items() for key, value in settings.items()}
+    for name in sorted(keys.keys() & OWN_KEYS.keys()):
+        if written["external_url"] or name not in WITHOUT_URL:
+            gate.problems.append(f"grafana_ini.{name} would have no effect or break the service: {OWN_KEYS[name]}.")
+    for name in sorted(keys.keys() & ONLY.keys()):
+        only, remedy = ONLY[name]
+        if str(keys[name]) not in (YES if only else NO):
+            gate.problems.append(f"grafana_ini.{name} can be {str(only).lower()} alone: {remedy}.")
+    if ATTEMPTS in keys:
+        gate.number(f"grafana_ini.{ATTEMPTS}", keys[ATTEMPTS])
+    folder = str(written["data_dir"])
+    path = posixpath.normpath(posixpath.join(folder, str(keys.get("database.path") or "grafana.db")))
+    if keys.get("database.type", "sqlite3") == "sqlite3" and not path.startswith(f"{folder}/"):
+        gate.problems.append(f"grafana_ini.database.path is {path}: {DATABASE}.")
+
+
+def _datasources(gate: Written, value: Any) -> list[dict[str, Any]]:
+    found = []
+    for number, source in enumerate(gate.sequence("grafana_datasources", value), 1):
+        where = f"grafana_datasources[{number}]"
+        if not isinstance(source, Mapping):
+            gate.refuse(where, source, "write a data source, a mapping with name, uid and type", secret=True)
+            continue
+        meant = {key: _value(gate, f"{where}.{key}", key, item) for key, item in source.items()}
+        for key in ("name", "uid", "type"):
+            if source.get(key) in (None, ""):
+                gate.problems.append(f"{where} has no {key}: each data source needs one.")
+        found.append(meant)
+    _refuse_twice(gate, found)
+    return found
+
+
+def _refuse_twice(gate: Written, sources: list[dict[str, Any]]) -> None:
+    """Refuse what Grafana would not start with."""
+    for key in ("name", "uid"):
+        values = [source[key] for source in sources if source.get(key)]
+        twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+        if twice:
+            gate.problems.append(f"grafana_datasources holds the {key} {', '.join(twice)} twice: change one.")
+    if sum(bool(source.get("isDefault")) for source in sources) > 1:
+        gate.problems.append("grafana_datasources has more than one isDefault: leave it to one.")
+
+
+def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
+    if key in TEXT:
+        return gate.text(where, value)
+    if key in TEXT_BELOW and value is not None:
+        return gate.texts(where, gate.mapping(where, value, secret=True))
+    if isinstance(value, Mapping):
+        return {name: _value(gate, f"{where}.{name}", None, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(gate, where, None, item) for item in value]
+    return gate.scalar(where, value)
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"grafana_input": grafana_input}
