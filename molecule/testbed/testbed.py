@@ -48,6 +48,9 @@ NODE_OPTIONS = (
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
     "--tmpfs=/run",
     "--tmpfs=/tmp",
+    # As on a host: Docker lets everybody listen on any port, and leaves the loopback without IPv6.
+    "--sysctl=net.ipv4.ip_unprivileged_port_start=1024",
+    "--sysctl=net.ipv6.conf.lo.disable_ipv6=0",
 )
 NODE_COMMAND = ("sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.emr.monitoring.plugins.filter.folders import unusable_folders
 from ansible_collections.emr.monitoring.plugins.filter.listen import (
     asked_host,
@@ -20,6 +22,8 @@ from ansible_collections.emr.monitoring.plugins.filter.listen import (
 )
 from ansible_collections.emr.monitoring.plugins.filter.prometheus import with_own_targets
 from ansible_collections.emr.monitoring.plugins.module_utils import node_addresses, node_folders
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 @pytest.mark.parametrize(
@@ -209,3 +213,49 @@ def test_a_link_to_where_no_unit_can_look_is_refused_on_the_node(tmp_path: Path)
         "folder elsewhere."
     )
     assert node_folders.link_problems([{"path": "/mnt/m", "variable": "grafana_root"}]) == []
+
+
+def rendered(expression: str, **variables: Any) -> Any:
+    """Return what the roles make of variables over their defaults."""
+    loader = DataLoader()
+    known: dict[str, Any] = {"ansible_facts": {"architecture": "x86_64"}, "ansible_host": "node", "tls_certificate": ""}
+    for role in ("settings", "systemd_sandbox", "prometheus", "alertmanager", "grafana"):
+        for path in ("defaults/main.yml", "vars/main.yml"):
+            if (ROLES / role / path).exists():
+                known |= loader.load_from_file(str(ROLES / role / path), trusted_as_template=True)
+    known |= {f"{name}_password": "a good phrase" for name in ("prometheus", "alertmanager", "grafana_metrics")}
+    known |= {"role_path": str(ROLES / "prometheus"), "prometheus_password_salt": "salt", **variables}
+    return Templar(loader, known).template(trust_as_template(expression))
+
+
+@pytest.mark.parametrize(
+    ("listen", "target"),
+    [("0.0.0.0", "localhost"), ("::", "localhost"), ("::1", "[::1]"), ("10.0.0.5", "10.0.0.5")],  # noqa: S104
+)
+def test_all_that_asks_a_service_follows_its_address(listen: str, target: str) -> None:
+    receivers = [{"name": "a"}]
+
+    def seen(expression: str) -> Any:
+        return rendered(expression, monitoring_listen_address=listen, alertmanager_receivers=receivers)
+
+    assert seen("{{ grafana_prometheus_url }}") == f"http://{target}:9090"
+    assert seen("{{ __grafana_asks_this_node }}") is True
+    assert seen("{{ prometheus_alertmanagers[0].static_configs }}") == [{"targets": [f"{target}:9093"]}]
+    assert seen("{{ __prometheus_own_grafana.static_configs }}") == [{"targets": [f"{target}:3000"]}]
+    assert seen("{{ __prometheus_scrape_configs[0].static_configs }}") == [{"targets": [f"{target}:9090"]}]
+    for service, port in (("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000)):
+        assert seen(f"{{{{ __{service}_api }}}}") == f"http://{asked_host(listen)}:{port}"
+    names = ["node", "localhost", "127.0.0.1", *([] if target == "localhost" else [listen])]
+    assert seen("{{ tls_self_signed_names }}") == names
+
+
+@pytest.mark.parametrize("role", ["prometheus", "alertmanager", "grafana"])
+@pytest.mark.parametrize(("port", "needed"), [(80, True), (1023, True), (1024, False), (9090, False)])
+def test_a_port_below_1024_costs_the_unit_one_capability(role: str, port: int, needed: bool) -> None:
+    (path,) = (ROLES / role / "templates/unit").glob("*.j2")
+    unit = rendered(path.read_text(), **{f"{role}_port": port, "ansible_managed": "managed"})
+    assert ("AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in unit) is needed
+    # The last line of a name counts; of the capabilities an empty one takes back those before it.
+    assert [line for line in unit.splitlines() if line.startswith("PrivateUsers=")][-1].endswith("no") is needed
+    bounds = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("CapabilityBoundingSet=")]
+    assert bounds == ["", *(["CAP_NET_BIND_SERVICE"] if needed else [])]
