@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.emr.monitoring.plugins.filter.folders import unusable_folders
@@ -20,8 +21,8 @@ from ansible_collections.emr.monitoring.plugins.filter.listen import (
     target_host,
     url_host,
 )
-from ansible_collections.emr.monitoring.plugins.filter.prometheus import with_own_targets
 from ansible_collections.emr.monitoring.plugins.module_utils import node_addresses, node_folders
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import with_own_targets
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
@@ -242,7 +243,8 @@ def test_all_that_asks_a_service_follows_its_address(listen: str, target: str) -
     assert seen("{{ __grafana_asks_this_node }}") is True
     assert seen("{{ prometheus_alertmanagers[0].static_configs }}") == [{"targets": [f"{target}:9093"]}]
     assert seen("{{ __prometheus_own_grafana.static_configs }}") == [{"targets": [f"{target}:3000"]}]
-    assert seen("{{ __prometheus_scrape_configs[0].static_configs }}") == [{"targets": [f"{target}:9090"]}]
+    job = yaml.safe_load(seen("{{ __prometheus_configuration.files['prometheus.yml'].content }}"))["scrape_configs"][0]
+    assert job["static_configs"] == [{"targets": [f"{target}:9090"]}]
     for service, port in (("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000)):
         assert seen(f"{{{{ __{service}_api }}}}") == f"http://{asked_host(listen)}:{port}"
     names = ["node", "localhost", "127.0.0.1", *([] if target == "localhost" else [listen])]

@@ -31,6 +31,8 @@ SETTINGS: dict[str, Any] = {
     "certificate": "",
     "key": "",
     "addresses": ["localhost:9090"],
+    "port": 9090,
+    "target": "localhost:9090",
 }
 
 

@@ -118,9 +118,9 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["monitoring_listen_address is '10.0.0.5:9090': write an address", "grafana_listen_address is '[::1]'"],
     ),
     "an address that the node does not have": (
-        {"monitoring_listen_address": "192.0.2.7", "grafana_listen_address": "node.invalid"},
+        {"monitoring_listen_address": "192.0.2.7", "prometheus_listen_address": "node.invalid"},
         ["monitoring_listen_address is 192.0.2.7, which this node does not have: write one of",
-         "grafana_listen_address is node.invalid, a name that this node does not know"],
+         "prometheus_listen_address is node.invalid, a name that this node does not know"],
     ),
     "values of the wrong type, or of none": (
         {
