@@ -17,17 +17,14 @@ YES = {"1", "t", "T", "true", "TRUE", "True", "y", "yes", "YES", "Yes", "on", "O
 WITHOUT_URL = {"server.root_url", "server.domain"}
 # Counts with how many wrong passwords Grafana locks a user; the role reads it, too.
 ATTEMPTS = "security.brute_force_login_protection_max_attempts"
-# Where text is meant in a data source, whatever YAML makes of it.
-TEXT = {"name", "uid", "type", "access", "url", "user", "database", "basicAuthUser"}
-TEXT_BELOW = {"secureJsonData"}
 
 
 def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
     """Check what a user wrote, and return it as it is rendered.
 
-    :param written: values by the names of the role's variables without ``grafana_``: ``ini``, ``datasources``,
+    :param written: values by the names of the role's variables without ``grafana_``: ``ini``,
         ``dashboards_dirs``, ``metrics``, ``external_url`` and ``data_dir``
-    :returns: ``problems``, a list of sentences, and ``ini``, ``datasources`` and ``dashboards_dirs``
+    :returns: ``problems``, a list of sentences, ``ini`` and ``dashboards_dirs``
     """
     gate = Written()
     ini = _ini(gate, written["ini"])
@@ -35,7 +32,6 @@ def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
     folders = gate.sequence("grafana_dashboards_dirs", written["dashboards_dirs"])
     return {
         "ini": ini,
-        "datasources": _datasources(gate, written["datasources"]),
         "dashboards_dirs": [str(folder) for folder in folders],
         "problems": gate.problems + grafana_metrics_problems(ini, written["metrics"]),
     }
@@ -93,45 +89,6 @@ def _refuse_own_keys(gate: Written, ini: Mapping[str, Mapping[str, Any]], writte
     path = posixpath.normpath(posixpath.join(folder, str(keys.get("database.path") or "grafana.db")))
     if keys.get("database.type", "sqlite3") == "sqlite3" and not path.startswith(f"{folder}/"):
         gate.problems.append(f"grafana_ini.database.path is {path}: {DATABASE}.")
-
-
-def _datasources(gate: Written, value: Any) -> list[dict[str, Any]]:
-    found = []
-    for number, source in enumerate(gate.sequence("grafana_datasources", value), 1):
-        where = f"grafana_datasources[{number}]"
-        if not isinstance(source, Mapping):
-            gate.refuse(where, source, "write a data source, a mapping with name, uid and type", secret=True)
-            continue
-        meant = {key: _value(gate, f"{where}.{key}", key, item) for key, item in source.items()}
-        for key in ("name", "uid", "type"):
-            if source.get(key) in (None, ""):
-                gate.problems.append(f"{where} has no {key}: each data source needs one.")
-        found.append(meant)
-    _refuse_twice(gate, found)
-    return found
-
-
-def _refuse_twice(gate: Written, sources: list[dict[str, Any]]) -> None:
-    """Refuse what Grafana would not start with."""
-    for key in ("name", "uid"):
-        values = [source[key] for source in sources if source.get(key)]
-        twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
-        if twice:
-            gate.problems.append(f"grafana_datasources holds the {key} {', '.join(twice)} twice: change one.")
-    if sum(bool(source.get("isDefault")) for source in sources) > 1:
-        gate.problems.append("grafana_datasources has more than one isDefault: leave it to one.")
-
-
-def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
-    if key in TEXT:
-        return gate.text(where, value)
-    if key in TEXT_BELOW and value is not None:
-        return gate.texts(where, gate.mapping(where, value, secret=True))
-    if isinstance(value, Mapping):
-        return {name: _value(gate, f"{where}.{name}", None, item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_value(gate, where, None, item) for item in value]
-    return gate.scalar(where, value)
 
 
 class FilterModule:

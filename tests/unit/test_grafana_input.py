@@ -12,7 +12,6 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_own_keys im
 
 NOTHING: dict[str, Any] = {
     "ini": {},
-    "datasources": [],
     "dashboards_dirs": [],
     "data_dir": "/mnt/grafana/data",
     "external_url": "http://node:3000/",
@@ -35,7 +34,7 @@ def from_yaml(folder: Path, text: str) -> Any:
 @pytest.mark.parametrize("nothing", [None, {}, {"server": None}, {"server": {}}])
 def test_a_section_in_which_nothing_stands_takes_nothing_away(nothing: Any) -> None:
     assert given(ini=nothing)["ini"] == {}
-    assert given(ini=nothing, datasources=None, dashboards_dirs=None)["problems"] == []
+    assert given(ini=nothing, dashboards_dirs=None)["problems"] == []
 
 
 @pytest.mark.parametrize("name", sorted(OWN_KEYS))
@@ -94,9 +93,6 @@ def test_a_database_that_the_unit_cannot_write_is_refused(path: str) -> None:
 
 PLACES = {
     "a setting": "ini: {{smtp: {{password: {0}}}}}",
-    "the name of a source": "datasources: [{{uid: a, type: b, name: {0}}}]",
-    "a secret of a source": "datasources: [{{name: a, uid: b, type: c, secureJsonData: {{p: {0}}}}}]",
-    "an option of a source": "datasources: [{{name: a, uid: b, type: c, jsonData: {{p: {0}}}}}]",
 }
 
 
@@ -142,34 +138,7 @@ def test_what_cannot_be_written_is_refused_by_name_without_its_value(ini: Any, p
 
 
 def test_a_single_value_is_a_list_of_one() -> None:
-    source = {"name": "a", "uid": "b", "type": "prometheus"}
     assert given(dashboards_dirs="/one/path")["dashboards_dirs"] == ["/one/path"]
-    assert given(datasources=source)["datasources"] == [source]
-
-
-@pytest.mark.parametrize(
-    ("sources", "problem"),
-    [
-        ([NEEDLE], "grafana_datasources[1] is a text: write a data source"),
-        ([{"name": "a", "type": "b"}], "grafana_datasources[1] has no uid"),
-        ([{"uid": "a", "type": "b"}], "grafana_datasources[1] has no name"),
-        ([{"name": "a", "uid": "b"}], "grafana_datasources[1] has no type"),
-        (
-            [{"name": "a", "uid": "b", "type": "c", "secureJsonData": NEEDLE}],
-            "grafana_datasources[1].secureJsonData is",
-        ),
-        ([{"name": n, "uid": "b", "type": "c"} for n in "xy"], "grafana_datasources holds the uid b twice"),
-        ([{"name": "b", "uid": n, "type": "c"} for n in "xy"], "grafana_datasources holds the name b twice"),
-        (
-            [{"name": n, "uid": n, "type": "c", "isDefault": True} for n in "xy"],
-            "grafana_datasources has more than one",
-        ),
-    ],
-)
-def test_a_source_with_which_grafana_would_not_start_is_refused(sources: Any, problem: str) -> None:
-    (found,) = given(datasources=sources)["problems"]
-    assert found.startswith(problem)
-    assert NEEDLE not in found
 
 
 def test_metrics_for_everybody_are_refused_here() -> None:
