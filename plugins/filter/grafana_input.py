@@ -24,7 +24,7 @@ def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
 
     :param written: values by the names of the role's variables without ``grafana_``: ``ini``,
         ``dashboards_dirs``, ``metrics``, ``external_url`` and ``data_dir``
-    :returns: ``problems``, a list of sentences, ``ini`` and ``dashboards_dirs``
+    :returns: ``problems``, a list of sentences, and ``ini`` and ``dashboards_dirs``
     """
     gate = Written()
     ini = _ini(gate, written["ini"])

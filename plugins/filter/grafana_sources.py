@@ -7,7 +7,9 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
+# Where text is meant in a data source, whatever YAML makes of it.
 TEXT = {"name", "uid", "type", "url", "user", "database", "basicAuthUser", "access"}
+TEXT_BELOW = {"secureJsonData"}
 NEEDED = ("name", "uid", "type")
 TRUE = ("true", "1", "yes", "on")
 
@@ -25,7 +27,9 @@ def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
     for variable in ("grafana_datasources", "grafana_further_datasources"):
         for number, item in enumerate(gate.sequence(variable, written[variable.removeprefix("grafana_")]), 1):
             if not isinstance(item, Mapping):
-                gate.refuse(f"{variable}[{number}]", item, "write a data source, a mapping with name, uid and type")
+                gate.refuse(
+                    f"{variable}[{number}]", item, "write a data source, a mapping with name, uid and type", secret=True
+                )
                 continue
             source = _source(gate, f"{variable}[{number}]", item)
             for key in ("name", "uid"):
@@ -54,16 +58,24 @@ def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
 def _source(gate: Written, where: str, item: Mapping[str, Any]) -> dict[str, Any]:
     name = gate.text(f"{where}.name", item.get("name"))
     where = f"{where}, {name}" if name else where
-    source = dict(item)
-    for key in TEXT & item.keys():
-        source[key] = name if key == "name" else gate.text(f"{where}: {key}", item[key])
-    if item.get("secureJsonData") is not None:
-        secrets = gate.mapping(f"{where}: secureJsonData", item["secureJsonData"])
-        source["secureJsonData"] = gate.texts(f"{where}: secureJsonData", secrets)
-    missing = [key for key in NEEDED if not source.get(key)]
+    source = {key: _value(gate, f"{where}: {key}", key, value) for key, value in item.items() if key != "name"}
+    source = {"name": name, **source} if "name" in item else source
+    missing = [key for key in NEEDED if item.get(key) in (None, "")]
     if missing:
         gate.problems.append(f"{where} has no {' and no '.join(missing)}: each data source needs {', '.join(NEEDED)}.")
     return source
+
+
+def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
+    if key in TEXT:
+        return gate.text(where, value)
+    if key in TEXT_BELOW and value is not None:
+        return gate.texts(where, gate.mapping(where, value, secret=True))
+    if isinstance(value, Mapping):
+        return {name: _value(gate, f"{where}.{name}", None, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(gate, where, None, item) for item in value]
+    return gate.scalar(where, value)
 
 
 def _is_true(value: Any) -> bool:

@@ -116,8 +116,8 @@ def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) 
         )
     longest = max(names, key=len, default="")
     # Prometheus would refuse its own metrics, whose labels the names are.
-    limit = int(limits.get("label_value_length_limit") or 0)
-    if limit and len(longest) > limit:
+    limit = str(limits.get("label_value_length_limit") or 0)
+    if limit.isdigit() and 0 < int(limit) < len(longest):
         yield (
             f"The longest job_name in prometheus_scrape_configs has {len(longest)} characters, and "
             f"label_value_length_limit in prometheus_scrape_limits is {limit}: choose a shorter name."

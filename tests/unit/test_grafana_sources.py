@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.emr.monitoring.plugins.filter.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
 
@@ -95,6 +96,28 @@ def test_a_secret_is_text_and_is_not_shown() -> None:
     assert "secureJsonData.token is a number" in message
     assert "1.25" not in message
     assert "hunter2" not in problem(further=[{**LOGS, "secureJsonData": ["hunter2", {}]}])
+
+
+PLACES = {
+    "the name": "- {{uid: a, type: b, name: {0}}}",
+    "a secret": "- {{name: a, uid: b, type: c, secureJsonData: {{p: {0}}}}}",
+    "an option": "- {{name: a, uid: b, type: c, jsonData: {{p: {0}}}}}",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("value", "is_taken"),
+    [("010", False), ("1.10", False), ("18:00", False), ("0x1F", False), ("8080", True), ("'010'", True)],
+)
+def test_what_yaml_has_changed_is_refused_in_each_place_and_not_shown(
+    tmp_path: Path, place: str, value: str, is_taken: bool
+) -> None:
+    path = tmp_path / "written.yml"
+    path.write_text(PLACES[place].format(value))
+    found = given(further=DataLoader().load_from_file(str(path), cache="none"))["problems"]
+    assert len(found) == (0 if is_taken else 1)
+    assert all("put it in quotes" in sentence and value not in sentence for sentence in found)
 
 
 def database(path: Path, *rows: tuple[Any, ...]) -> str:
