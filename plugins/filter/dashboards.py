@@ -185,7 +185,7 @@ def _resolve(path: Path, dashboard: Json, sources: Sources) -> tuple[Json, list[
 
 
 def _input(resolver: Resolver, name: str, kind: str) -> str:
-    """Return the uid of the data source that an export asks for: a provisioned one, which the verification knows, too."""
+    """Return the uid of the provisioned data source that an export asks for; the verification knows no others."""
     return kind if kind == EXPRESSIONS else str(resolver.source(kind, f"${{{name}}}", provisioned=True)["uid"])
 
 
