@@ -20,7 +20,7 @@ def back(playbook: Playbook) -> Iterator[None]:
 
 def listening(host: Host, port: int) -> str:
     """Return the address that something listens on at a port."""
-    fields = host.check_output(f"ss --no-header --listening --tcp --numeric 'sport = :{port}'").split()
+    fields: list[str] = host.check_output(f"ss --no-header --listening --tcp --numeric 'sport = :{port}'").split()
     return fields[3].rpartition(":")[0]
 
 
