@@ -268,6 +268,8 @@ def table_of_data_sources(grafana: Grafana, prometheus: str) -> Iterator[tuple[s
         yield "of users", [stored_sources(database)]
         yield "reload", answer(grafana, "/api/admin/provisioning/datasources/reload", {})
         yield "of users after a reload", [stored_sources(database)]
+        yield "deleted", answer(grafana, "/api/datasources/uid/own", method="DELETE")
+        yield "of users after that", [stored_sources(database)]
 
 
 def no_folder_of_dashboards(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
