@@ -75,7 +75,7 @@ def _check(gate: Written, name: str, value: Any, option: Mapping[str, Any]) -> N
         if option["elements"] != "dict":
             for number, item in enumerate(gate.sequence(name, value), 1):
                 _check_one(gate, f"{name}[{number}]", item, {"type": option["elements"]})
-    elif value is None and name in MAY_BE_EMPTY:
+    elif kind == "raw" or (value is None and name in MAY_BE_EMPTY):
         return
     else:
         _check_one(gate, name, value, option)
