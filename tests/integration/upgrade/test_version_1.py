@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.faults.tools import FILES, changes, pids
-from tests.integration.node import Playbook
+from tests.integration.faults.tools import changes, pids
+from tests.integration.node import UNITS, Playbook
 
 PROJECT = Path(__file__).resolve().parents[3]
+RELEASES = "sudo find /mnt/prometheus/releases /mnt/grafana/releases -printf '%p %i %T@\\n' | sort"
 # The last commit before each service became one transaction.
 VERSION_1 = "2661c428a71b0561c4efa9bd32e391fe1456cf91"
 
@@ -34,7 +35,7 @@ def version_1(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_node_of_version_1_is_taken_over_without_a_change(
+def test_a_node_of_version_1_is_taken_over_with_its_releases_and_without_a_gap_in_the_metrics(
     host: Host, playbook: Playbook, version_1: Path, variables: dict[str, Any]
 ) -> None:
     newest, *_ = variables["prometheus_checksums"]
@@ -50,6 +51,10 @@ def test_a_node_of_version_1_is_taken_over_without_a_change(
         check=False,
     )
     assert changes(done)
-    before = host.check_output(FILES), pids(host)
+    before, running = host.check_output(RELEASES), dict(zip(UNITS, pids(host), strict=True))
+    assert changes(playbook("site.yml", prometheus_version=newest))
+    assert host.check_output(RELEASES) == before
+    now = dict(zip(UNITS, pids(host), strict=True))
+    # Grafana reads at its start where dashboards lie, which are folders of their own since.
+    assert {unit for unit in UNITS if now[unit] != running[unit]} == {"grafana-server.service"}
     assert changes(playbook("site.yml", prometheus_version=newest)) == 0
-    assert (host.check_output(FILES), pids(host)) == before
