@@ -36,6 +36,23 @@ def is_installed(service: dict[str, Any], manifests: Path = MANIFESTS) -> bool:
     )
 
 
+def migration_warning(releases: str, version: str, database: str) -> str:
+    """Return what to say before Grafana changes a database that no run can copy; empty where there is nothing to say.
+
+    :param releases: the folder of Grafana's releases; the link ``current`` beside it leads to the one in use
+    :param version: the release to run
+    :param database: its SQLite file; empty where it has another database
+    """
+    used = os.path.realpath(os.path.join(os.path.dirname(releases), "current"))
+    if database or not os.path.isdir(used) or os.path.basename(used) == version:
+        return ""
+    return (
+        f"grafana_version goes from {os.path.basename(used)} to {version}, and Grafana may change its database when "
+        "another version starts first. grafana_ini.database is no SQLite file of this node, so no run keeps a copy of "
+        "it: have a backup before you go on."
+    )
+
+
 def strangers(
     service: dict[str, Any],
     unit_folders: Sequence[Path] = UNIT_FOLDERS,

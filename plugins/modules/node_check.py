@@ -23,6 +23,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import
 from ansible_collections.emr.monitoring.plugins.module_utils.node_services import (
     USER_SHELL,
     is_installed,
+    migration_warning,
     ownership_problems,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.node_system import (
@@ -55,6 +56,10 @@ options:
     default: /mnt/var/lib/info
   grafana_database:
     description: Grafana's SQLite database, which tells the data sources that users made. Empty where it has none.
+    type: str
+    default: ""
+  grafana_version:
+    description: The Grafana to run. That it will change a database of which no run keeps a copy is warned of.
     type: str
     default: ""
 attributes:
@@ -210,6 +215,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "secrets_dir": {"type": "str", "default": ""},
     "grafana_database": {"type": "str", "default": ""},
+    "grafana_version": {"type": "str", "default": ""},
     "secrets_replaced": {"type": "list", "elements": "str", "default": []},
     "self_provisioned": {"type": "path", "default": SELF_PROVISIONED},
 }
@@ -248,6 +254,11 @@ def main() -> None:
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
         module.fail_json(f"This node cannot be provisioned; nothing was changed:{lines}", problems=problems, os=name)
+    for service in services:
+        if service["name"] == "grafana" and params["grafana_version"]:
+            warning = migration_warning(service["releases"], params["grafana_version"], params["grafana_database"])
+            if warning:
+                module.warn(warning)
     facts = {
         "architecture": machine,
         "emr": emr,

@@ -685,3 +685,24 @@ def test_a_database_that_stayed_goes_on_with_the_key_that_the_controller_kept(ke
 def test_what_is_to_be_replaced_has_to_be_a_secret(kept: Kept) -> None:
     (problem,) = kept("a key", replaced=["grafana_key"])
     assert "'grafana_key': the secrets are grafana_secret_key, tool_password." in problem
+
+
+@pytest.mark.parametrize(
+    ("used", "wanted", "database", "is_said"),
+    [
+        ("12.4.0", "13.2.3", "", True),
+        ("12.4.0", "12.4.0", "", False),
+        ("12.4.0", "13.2.3", "/mnt/grafana/data/grafana.db", False),
+        ("", "13.2.3", "", False),
+    ],
+    ids=["another version", "the same", "a database that is copied", "a first run"],
+)
+def test_a_database_that_no_run_can_copy_is_told_before_another_version_starts(
+    tmp_path: Path, used: str, wanted: str, database: str, is_said: bool
+) -> None:
+    if used:
+        (tmp_path / "releases" / used).mkdir(parents=True)
+        (tmp_path / "current").symlink_to(f"releases/{used}")
+    said = node_services.migration_warning(str(tmp_path / "releases"), wanted, database)
+    assert ("have a backup before you go on" in said) is is_said
+    assert not is_said or f"from {used} to {wanted}" in said
