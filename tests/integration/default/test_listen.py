@@ -59,4 +59,5 @@ def test_a_port_below_1024_costs_its_unit_one_capability(host: Host, playbook: P
     # The trial of a new flag listens there, too.
     done = playbook("site.yml", grafana_port=443, prometheus_port=80, prometheus_flags=["--query.max-concurrency=7"])
     assert done.returncode == 0, done.stdout
-    assert listening(host, 80) == listening(host, 443) == "*"
+    # Go writes the first where the node has IPv6, the stand-in for Grafana the second.
+    assert {listening(host, 80), listening(host, 443)} <= {"*", "0.0.0.0"}  # noqa: S104  # to compare with
