@@ -102,32 +102,21 @@ def _rules(gate: Written, value: Any) -> list[Any]:
 
 
 def _config(gate: Written, value: Any) -> dict[str, Any]:
-    config = gate.mapping("alertmanager_config", value, secret=True)
-    for section, variable in OWN_SECTIONS.items():
-        if section in config:
-            gate.problems.append(f"alertmanager_config holds {section}, which the role writes: use {variable}.")
-    return {
-        name: _value(gate, f"alertmanager_config.{name}", name, item)
-        for name, item in config.items()
-        if name not in OWN_SECTIONS
-    }
+    sections = gate.sections("alertmanager_config", value, OWN_SECTIONS, secret=True)
+    return {name: _value(gate, f"alertmanager_config.{name}", name, item) for name, item in sections.items()}
 
 
 def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
     """Return a value of Alertmanager's configuration; what is meant as text is text, a time of day one of the day."""
-    if key in TIMES and isinstance(value, int) and not isinstance(value, bool):
+
+    def other(where: str, key: Any, value: Any) -> Any:
+        if key not in TIMES or not isinstance(value, int) or isinstance(value, bool):
+            return gate.scalar(where, value)
         if value > 24 * 60:
             gate.problems.append(f'{where} is no time of day: write it like "18:00", in quotes.')
         return meant_times({key: int(value)})[key]
-    if key in TEXT_BELOW and value is not None:
-        return gate.texts(where, value)
-    if key in TEXT and not isinstance(value, Mapping | list | tuple):
-        return gate.text(where, value)
-    if isinstance(value, Mapping):
-        return {name: _value(gate, f"{where}.{name}", name, item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_value(gate, where, None, item) for item in value]
-    return gate.scalar(where, value)
+
+    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=other)
 
 
 def _secrets(gate: Written, value: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import lru_cache
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -35,10 +36,15 @@ def bcrypt_hash(password: str | int, salt: str, variable: str) -> str:
             f"{variable}_salt does not begin with 22 characters of A-Z, a-z and 0-9: set it to some, or remove its "
             f"file and run site.yml once with -e monitoring_secrets_replace={variable}_salt, which makes a new one."
         )
+    return _hashed(text, str(salt)[:22])
+
+
+@lru_cache
+def _hashed(password: str, salt: str) -> str:
+    """Return the hash, which takes long on purpose, and which one task asks for with each use of its configuration."""
     # 22 letters hold the 16 bytes that bcrypt wants; its own alphabet is another order of the same letters.
-    seed = base64.b64decode(str(salt)[:22] + "==")
-    encoded = base64.b64encode(seed).rstrip(b"=").translate(_ALPHABET)
-    return bcrypt.hashpw(text.encode(), b"$2b$10$" + encoded).decode()
+    encoded = base64.b64encode(base64.b64decode(salt + "==")).rstrip(b"=").translate(_ALPHABET)
+    return str(bcrypt.hashpw(password.encode(), b"$2b$10$" + encoded).decode())
 
 
 _ALPHABET = bytes.maketrans(

@@ -75,15 +75,7 @@ def _group(gate: Written, where: str, group: Any) -> dict[str, Any]:
 
 def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
     """Return a value of Prometheus' configuration; what is meant as text is text."""
-    if key in TEXT_BELOW and value is not None:
-        return gate.texts(where, value)
-    if key in TEXT and not isinstance(value, Mapping | list | tuple):
-        return gate.text(where, value)
-    if isinstance(value, Mapping):
-        return {name: _value(gate, f"{where}.{name}", name, item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_value(gate, where, None, item) for item in value]
-    return value
+    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=lambda where, key, value: value)
 
 
 def _global(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,14 +109,11 @@ def _alerting(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(gate: Written, value: Any) -> dict[str, Any]:
-    config = gate.mapping("prometheus_config", value)
-    for section, variable in OWN_SECTIONS.items():
-        if section in config:
-            gate.problems.append(f"prometheus_config holds {section}, which the role writes: use {variable}.")
+    sections = gate.sections("prometheus_config", value, OWN_SECTIONS)
     return {
         name: _value(gate, f"prometheus_config.{name}", name, item)
-        for name, item in config.items()
-        if name not in OWN_SECTIONS and name != "alerting"
+        for name, item in sections.items()
+        if name != "alerting"
     }
 
 
@@ -143,4 +132,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters of this file by name."""
-        return {"prometheus_input": prometheus_input, "retention_problems": retention_problems}
+        return {"retention_problems": retention_problems}

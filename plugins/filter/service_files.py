@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -41,7 +42,8 @@ def service_files(value: Any, variable: str) -> dict[str, Any]:
         if path in TAKEN:
             gate.problems.append(f"{variable} holds {name}, which the role writes: choose another name.")
         files[path] = gate.text(where, meant["content"])
-        if str(meant.get("secret", True)).lower() in ("no", "off", "0", "false", "n", "f"):
+        # What says neither was refused above.
+        if not boolean(meant.get("secret", True), strict=False):
             shown.add(path)
     return {"files": files, "secret": sorted(files.keys() - shown), "problems": gate.problems}
 

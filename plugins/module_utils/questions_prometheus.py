@@ -27,7 +27,7 @@ REFUSED = (
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
-# How Prometheus logs that the discovery of a job has failed; values with a space are quoted.
+# One field of a line as Prometheus logs it (logfmt); a value with a space is quoted.
 LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
@@ -122,15 +122,10 @@ class Prometheus:
         yield from (f"the job {shown(job)} is to come" for job in sorted(set(self.jobs) - pools))
         yield from (f"the job {shown(job)} is to go" for job in sorted(pools - set(self.jobs)))
         known = defaultdict(list)
-        listed: Counter[str] = Counter()
-        for target in data["targets"]["droppedTargets"]:
-            labels = target["discoveredLabels"]
-            listed[target.get("scrapePool", labels["job"])] += 1
-            known[labels["job"], labels["__address__"]].append(labels)
-        for target in data["targets"]["activeTargets"]:
+        for target in (*data["targets"]["droppedTargets"], *data["targets"]["activeTargets"]):
             labels = target["discoveredLabels"]
             known[labels["job"], labels["__address__"]].append(labels)
-        dropped = data["targets"].get("droppedTargetCounts") or {}
+        listed, dropped = _listed(data["targets"]), data["targets"].get("droppedTargetCounts") or {}
         for job, targets in self.jobs.items():
             # Of what keep_dropped_targets leaves out, nobody knows whether it was taken up.
             if dropped.get(job, 0) <= listed[job]:
@@ -146,12 +141,14 @@ def _has(labels: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
     return all(labels.get(name) == str(value) for name, value in wanted.items() if not name.startswith("__"))
 
 
+def _listed(targets: Mapping[str, Any]) -> Counter[str]:
+    """Return how many of the targets that the relabelling of each job drops are listed."""
+    return Counter(target.get("scrapePool", target["discoveredLabels"]["job"]) for target in targets["droppedTargets"])
+
+
 def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
     """Return how many targets the relabelling of each job drops; those without are left out."""
-    listed = Counter(
-        target.get("scrapePool", target["discoveredLabels"]["job"]) for target in targets["droppedTargets"]
-    )
-    counted = {**listed, **(targets.get("droppedTargetCounts") or {})}
+    counted = {**_listed(targets), **(targets.get("droppedTargetCounts") or {})}
     return {job: count for job, count in counted.items() if count}
 
 

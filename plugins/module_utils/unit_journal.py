@@ -19,9 +19,7 @@ def last_lines(run: Callable[..., Any], unit: str, since: float) -> list[str]:
     """
     # What the service wrote last may not have arrived yet.
     run(["journalctl", "--sync"])
-    # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
-    command = ["journalctl", "-u", unit, "-n", str(LINES), "-r", "-o", "cat", "--no-pager", "--quiet"]
-    lines = [f"  {printable(line)}" for line in run([*command, "--since", f"@{int(since)}"])[1].splitlines()[::-1]]
+    lines = [f"  {printable(line)}" for line in _backwards(run, unit, LINES, "--since", f"@{int(since)}")[::-1]]
     return lines or ["  (none, the journal has no lines of this unit for that time)"]
 
 
@@ -30,6 +28,11 @@ def recent_lines(run: Callable[..., Any], unit: str) -> list[str]:
 
     :param run: runs a command; returns exit code, stdout and stderr
     """
-    command = ["journalctl", "-u", unit, "-n", str(SEARCHED), "-r", "-o", "cat", "--no-pager", "--quiet"]
+    return _backwards(run, unit, SEARCHED)
+
+
+def _backwards(run: Callable[..., Any], unit: str, count: int, *options: str) -> list[str]:
+    # Backwards: with --since, older versions of journalctl take -n as the first lines, not the last.
+    command = ["journalctl", "-u", unit, "-n", str(count), "-r", "-o", "cat", "--no-pager", "--quiet", *options]
     lines: list[str] = run(command)[1].splitlines()
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import linecache
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ansible._internal._datatag._tags import Origin
@@ -81,6 +81,47 @@ class Written:
         if isinstance(value, list | tuple):
             return [self.texts(where, item) for item in value]
         return self.text(where, value)
+
+    def structure(
+        self,
+        where: str,
+        key: Any,
+        value: Any,
+        *,
+        text: Collection[str],
+        text_below: Collection[str],
+        other: Callable[[str, Any, Any], Any],
+    ) -> Any:
+        """Return a structure in a service's own syntax, in which what is meant as text is text.
+
+        :param key: the key under which `value` stands; None in a list
+        :param text: the keys of single texts
+        :param text_below: the keys below which every scalar is a text
+        :param other: returns what another scalar is meant as; gets `where`, its key and the scalar
+        """
+        if key in text_below and value is not None:
+            return self.texts(where, value)
+        if key in text and not isinstance(value, Mapping | list | tuple):
+            return self.text(where, value)
+        if isinstance(value, Mapping):
+            return {
+                name: self.structure(f"{where}.{name}", name, item, text=text, text_below=text_below, other=other)
+                for name, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.structure(where, None, item, text=text, text_below=text_below, other=other) for item in value]
+        return other(where, key, value)
+
+    def sections(self, where: str, value: Any, owned: Mapping[str, str], secret: bool = False) -> dict[str, Any]:
+        """Return the sections of a configuration; one that another variable writes is refused with its name.
+
+        :param owned: the variable by the name of its section
+        """
+        found = self.mapping(where, value, secret)
+        for section, variable in owned.items():
+            if section in found:
+                self.problems.append(f"{where} holds {section}, which the role writes: use {variable}.")
+        return {name: item for name, item in found.items() if name not in owned}
 
     def mapping(self, where: str, value: Any, secret: bool = False) -> dict[str, Any]:
         """Return what must be a mapping; nothing is an empty one. What stands in its place is not shown if `secret`."""
