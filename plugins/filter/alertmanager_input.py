@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.alertmanager import inline_secrets, meant_times, missing_secrets
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times, missing_secrets
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Alertmanager reads, whatever YAML makes of it.

@@ -27,7 +27,7 @@ def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
     :returns: ``problems``, a list of sentences, and ``ini`` and ``dashboards_dirs``
     """
     gate = Written()
-    ini = _ini(gate, written["ini"])
+    ini = ini_sections(gate, written["ini"])
     _refuse_own_keys(gate, ini, written)
     folders = gate.sequence("grafana_dashboards_dirs", written["dashboards_dirs"])
     return {
@@ -37,7 +37,7 @@ def grafana_input(written: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ini(gate: Written, value: Any) -> dict[str, dict[str, Any]]:
+def ini_sections(gate: Written, value: Any) -> dict[str, dict[str, Any]]:
     """Return the sections; one in which nothing stands is none, as in Grafana's own file."""
     found: dict[str, dict[str, Any]] = {}
     for section, settings in gate.mapping("grafana_ini", value, secret=True).items():

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_server_name
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
+from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     impossible_thresholds,
     prometheus_rule_files,
@@ -25,6 +26,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import 
     with_own_targets,
     with_self_scrape_settings,
 )
+from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import CERTIFICATE, web_files
 
 # What of prometheus.yml is no secret, and is shown: names, times, addresses, labels that end up in series. All else may
 # be one, such as what a relabelling writes into a parameter.
@@ -49,43 +51,51 @@ HARMLESS = [
     "scrape_configs.tls_config.server_name",
     "remote_write.name",
 ]
-HARMLESS_WEB = ["http_server_config.*", "tls_server_config.*"]
-CERTIFICATE, KEY = "tls/certificate.pem", "tls/key.pem"
 
 
 def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Make all files of the configuration, or say all that is wrong with what was written.
 
-    :param settings: ``written``, see ``prometheus_input``; ``defaults``, the path of the role's defaults;
-        ``rules_dirs``, the role's own folders of rule files; ``thresholds`` of the user by name; ``runbook_url``;
-        ``username``, ``password`` (empty: no login) and ``password_salt``; ``certificate`` and ``key``, PEM text or
-        empty; ``addresses``, ``host:port`` of this node's own Prometheus in each way to write it, its ``port``, and
-        ``target``, the ``host:port`` by which the node reaches it
+    :param settings: ``written``, see ``prometheus_input``; ``files``, see ``service_files``; ``arguments`` of the
+        program; ``defaults``, the path of the role's defaults; ``rules_dirs``, the role's own folders of rule files;
+        ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
+        ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
+        each way to write it, its ``port``, and ``target``, the ``host:port`` by which the node reaches it
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
-        ``yaml_file`` returns; and ``static_targets`` by job. Where there are problems the files are not whole.
+        ``yaml_file`` returns; ``secret``, those that no diff shows; ``static_targets`` by job; and ``command_line``,
+        the arguments as systemd reads them. Where there are problems the files are not whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
     thresholds = {**defaults["prometheus_alert_thresholds"], **(settings["thresholds"] or {})}
+    brought = service_files(settings["files"], "prometheus_files")
     scrapes_itself = _self_scrape(settings)
     problems = [
         *meant["problems"],
         *_job_problems(meant["jobs"], meant["global"]),
         *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
+        *brought["problems"],
     ]
     moved = with_own_targets(meant["jobs"], settings["port"], settings["target"])
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
     config = passwords_in_files(_sections(meant, jobs), settings["password_salt"])
+    rules_dirs = [*settings["rules_dirs"], *meant["rules_dirs"]]
     files = {
-        **_collected(problems, lambda: prometheus_rule_files([*settings["rules_dirs"], *meant["rules_dirs"]])),
+        **brought["files"],
+        **collected(problems, lambda: prometheus_rule_files(rules_dirs), {}),
         "prometheus.yml": yaml_file(config["config"], HARMLESS),
-        **_collected(problems, lambda: {"web.yml": yaml_file(_web(settings), HARMLESS_WEB)}),
+        **collected(problems, lambda: web_files(settings, "prometheus_password"), {}),
         **({} if problems else generated_rules(thresholds, settings["runbook_url"])),
         **config["files"],
-        **({CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}),
     }
-    return {"problems": problems, "files": files, "static_targets": static_targets(moved)}
+    return {
+        "command_line": collected(problems, lambda: systemd_arguments(settings["arguments"]), ""),
+        "problems": problems,
+        "files": files,
+        "secret": brought["secret"],
+        "static_targets": static_targets(moved),
+    }
 
 
 def generated_rules(thresholds: Mapping[str, Any], runbook_url: str) -> dict[str, dict[str, str]]:
@@ -96,15 +106,6 @@ def generated_rules(thresholds: Mapping[str, Any], runbook_url: str) -> dict[str
         "rules/thresholds.yml": yaml_file(threshold_rules(thresholds), ["*"]),
         "rules/runbook.yml": yaml_file({"groups": [{"name": "runbook", "rules": [runbook]}]}, ["*"]),
     }
-
-
-def _collected(problems: list[str], files: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return some files, or put what is wrong with them to the other problems."""
-    try:
-        return files()
-    except AnsibleFilterError as error:
-        problems.append(str(error))
-        return {}
 
 
 def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) -> Iterator[str]:
@@ -131,22 +132,6 @@ def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
     name = certificate_server_name(settings["certificate"] or "")
     tls = {"scheme": "https", "tls_config": {"ca_file": CERTIFICATE, "server_name": name}}
     return ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
-
-
-def _web(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Prometheus' web configuration, which it reads at each request, as it does the certificate.
-
-    There is no Strict-Transport-Security: it would count for every port of the node, and EMR's own pages speak HTTP.
-    """
-    web: dict[str, Any] = {
-        "http_server_config": {"headers": {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "deny"}}
-    }
-    if password := settings["password"]:
-        hashed = bcrypt_hash(password, settings["password_salt"], "prometheus_password")
-        web["basic_auth_users"] = {settings["username"]: hashed}
-    if settings["certificate"]:
-        web["tls_server_config"] = {"cert_file": CERTIFICATE, "key_file": KEY, "min_version": "TLS12"}
-    return web
 
 
 def _sections(meant: Mapping[str, Any], jobs: list[Mapping[str, Any]]) -> dict[str, Any]:

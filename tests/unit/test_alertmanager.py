@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.emr.monitoring.plugins.filter.alertmanager import (
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
     inline_secrets,
     meant_times,
     missing_secrets,

@@ -89,13 +89,3 @@ def meant_times(structure: Any) -> Any:
             for key, value in structure.items()
         }
     return [meant_times(item) for item in structure] if isinstance(structure, list | tuple) else structure
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters of this file by name."""
-        return {
-            "alertmanager_sections": alertmanager_sections,
-        }

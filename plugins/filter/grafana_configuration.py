@@ -1,0 +1,94 @@
+"""The files of Grafana's configuration and provisioning, made of what the role's variables say."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.utils.vars import merge_hash
+from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file
+from ansible_collections.emr.monitoring.plugins.filter.grafana_input import ATTEMPTS, grafana_input, ini_sections
+from ansible_collections.emr.monitoring.plugins.filter.grafana_sources import grafana_sources
+from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+# What of the data sources is no secret, and is shown: an address can hold a token, and jsonData anything.
+HARMLESS_SOURCES = [
+    *("apiVersion", "prune"),
+    *(f"datasources.{key}" for key in ("name", "uid", "type", "access", "isDefault", "basicAuth")),
+]
+CERTIFICATE, KEY, METRICS_PASSWORD = "tls/certificate.pem", "tls/key.pem", "metrics_password"
+
+
+def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Make all files of the configuration and the provisioning, or say all that is wrong with what was written.
+
+    :param settings: ``written``, see ``grafana_input`` and ``grafana_sources``; ``ini``, the role's own sections;
+        ``providers`` of dashboards; ``dashboards``, the keywords of ``grafana_dashboards``; ``files``, see
+        ``service_files``; ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's
+        own metrics are off
+    :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
+        ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``dashboards``, see
+        ``grafana_dashboards``; ``source_uids``; and ``attempts``, with how many wrong passwords Grafana locks a user.
+        Where there are problems the files are not whole.
+    """
+    written = settings["written"]
+    meant = grafana_input(written)
+    sources = grafana_sources(written)
+    brought = service_files(settings["files"], "grafana_files")
+    problems = [*meant["problems"], *sources["problems"], *brought["problems"]]
+    dashboards = collected(
+        problems,
+        lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
+        {"files": {}, "folders": {}, "uids": {}, "notes": []},
+    )
+    ini = merge_hash(settings["ini"], meant["ini"])
+    section, _, attempts = ATTEMPTS.partition(".")
+    pair = {CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}
+    # Not beside the other credentials: another password restarts the service, as all of the configuration does.
+    password = {METRICS_PASSWORD: settings["metrics_password"]} if settings["metrics_password"] else {}
+    return {
+        "files": {
+            **brought["files"],
+            **collected(problems, lambda: {"grafana.ini": grafana_ini_file(ini, settings["ini"])}, {}),
+            "provisioning/dashboards/dashboards.yml": yaml_file(settings["providers"], ["*"]),
+            # Grafana complains at each start where these folders are missing.
+            "provisioning/alerting/alerting.yml": yaml_file({"apiVersion": 1}, ["*"]),
+            "provisioning/plugins/plugins.yml": yaml_file({"apiVersion": 1}, ["*"]),
+            **pair,
+            **password,
+        },
+        "secret": [KEY, METRICS_PASSWORD, *brought["secret"]],
+        "datasources": {
+            "datasources.yml": yaml_file(
+                {"apiVersion": 1, "prune": True, "datasources": sources["sources"]}, HARMLESS_SOURCES
+            )
+        },
+        "dashboards": dashboards,
+        "source_uids": [source.get("uid") for source in sources["sources"]],
+        "attempts": meant["ini"].get(section, {}).get(attempts, 5),
+        "problems": problems,
+    }
+
+
+def grafana_database(ini: Any, data_dir: str) -> str:
+    """Return the path of Grafana's SQLite database, empty where it has another one.
+
+    :param ini: what the user wrote into ``grafana_ini``, right or wrong
+    """
+    database = ini_sections(Written(), ini).get("database", {})
+    if database.get("type", "sqlite3") != "sqlite3" or "url" in database:
+        return ""
+    return posixpath.join(data_dir, str(database.get("path", "grafana.db")))
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {"grafana_configuration": grafana_configuration, "grafana_database": grafana_database}
