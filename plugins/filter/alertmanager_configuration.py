@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.alertmanager_input import alertmanager_input
-from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import alertmanager_input
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import alertmanager_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
+from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import web_files
 
 # What of alertmanager.yml is no secret, and is shown.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.vars import merge_hash
-from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboards
-from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file
-from ansible_collections.emr.monitoring.plugins.filter.grafana_input import ATTEMPTS, grafana_input, ini_sections
-from ansible_collections.emr.monitoring.plugins.filter.grafana_sources import grafana_sources
-from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
+from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # What of the data sources is no secret, and is shown: an address can hold a token, and jsonData anything.
@@ -41,7 +41,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     sources = grafana_sources(written)
     brought = service_files(settings["files"], "grafana_files")
     problems = [*meant["problems"], *sources["problems"], *brought["problems"]]
-    dashboards = collected(
+    dashboards: dict[str, Any] = collected(
         problems,
         lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
         {"files": {}, "folders": {}, "uids": {}, "notes": []},

@@ -10,7 +10,6 @@ from typing import Any
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_server_name
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
-from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
@@ -26,6 +25,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import 
     with_own_targets,
     with_self_scrape_settings,
 )
+from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import CERTIFICATE, web_files
 
 # What of prometheus.yml is no secret, and is shown: names, times, addresses, labels that end up in series. All else may

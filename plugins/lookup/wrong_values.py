@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.emr.monitoring.plugins.filter.role_options import role_options
+from ansible_collections.emr.monitoring.plugins.plugin_utils.role_options import role_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 DOCUMENTATION = r"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.bcrypt_hash import bcrypt_hash
 
 CERTIFICATE, KEY = "tls/certificate.pem", "tls/key.pem"
 HARMLESS = ["http_server_config.*", "tls_server_config.*"]

@@ -44,7 +44,7 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
             for role in (ROLE.parent / "settings", ROLE):
                 known |= loader.load_from_file(str(role / path), trusted_as_template=True)
         known |= {"alertmanager_password": "", "inventory_hostname": "node"} | loader.load(variables)
-        template = trust_as_template("{{ __alertmanager_files['alertmanager.yml'].content }}")
+        template = trust_as_template("{{ __alertmanager_made.files['alertmanager.yml'].content }}")
         file = tmp_path / "alertmanager.yml"
         file.write_text(Templar(loader, known).template(template))
         return file

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import alertmanager_input
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import alertmanager_sections
-from ansible_collections.emr.monitoring.plugins.filter.alertmanager_input import alertmanager_input
 
 NOTHING: dict[str, Any] = {"receivers": [{"name": "a"}], "route": {}, "inhibit_rules": [], "config": {}, "secrets": {}}
 NEEDLE = "needle"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emr.monitoring.plugins.filter import dashboards as plugin
-from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.plugin_utils import grafana_dashboards as plugin
 from ansible_collections.emr.monitoring.plugins.plugin_utils.dashboard_models import model, uid
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

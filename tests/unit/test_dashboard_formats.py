@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emr.monitoring.plugins.filter.dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 
 Json = dict[str, Any]
 

@@ -11,13 +11,13 @@ import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
-from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import HIDDEN, yaml_file
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import misspelt
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import SHOWN
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import down, table
+from ansible_collections.emr.monitoring.plugins.plugin_utils.bcrypt_hash import bcrypt_hash
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import prometheus_rule_files
 from hypothesis import given, settings
 from hypothesis import strategies as st

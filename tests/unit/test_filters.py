@@ -10,10 +10,13 @@ import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.emr.monitoring.plugins.filter.bcrypt_hash import bcrypt_hash
-from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import grafana_ini_file, grafana_metrics_problems
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
+from ansible_collections.emr.monitoring.plugins.plugin_utils.bcrypt_hash import bcrypt_hash
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import (
+    grafana_ini_file,
+    grafana_metrics_problems,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import prometheus_rule_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import (
     mixed_self_scrapes,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.emr.monitoring.plugins.filter.grafana_input import grafana_input
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import grafana_input
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_own_keys import ONLY, OWN_KEYS
 
 NOTHING: dict[str, Any] = {

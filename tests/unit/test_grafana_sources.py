@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.emr.monitoring.plugins.filter.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
 
 Json = dict[str, Any]
 

@@ -220,7 +220,7 @@ def rendered(expression: str, **variables: Any) -> Any:
     """Return what the roles make of variables over their defaults."""
     loader = DataLoader()
     known: dict[str, Any] = {"ansible_facts": {"architecture": "x86_64"}, "ansible_host": "node", "tls_certificate": ""}
-    for role in ("settings", "systemd_sandbox", "prometheus", "alertmanager", "grafana"):
+    for role in ("settings", "prometheus", "alertmanager", "grafana"):
         for path in ("defaults/main.yml", "vars/main.yml"):
             if (ROLES / role / path).exists():
                 known |= loader.load_from_file(str(ROLES / role / path), trusted_as_template=True)

@@ -30,6 +30,8 @@ SETTINGS: dict[str, Any] = {
     "password_salt": "abcdefghijklmnopqrstuv",
     "certificate": "",
     "key": "",
+    "files": {},
+    "arguments": [],
     "addresses": ["localhost:9090"],
     "port": 9090,
     "target": "localhost:9090",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.emr.monitoring.plugins.filter.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 
 NEEDLE = "needle"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.emr.monitoring.plugins.filter.role_options import role_options
 from ansible_collections.emr.monitoring.plugins.lookup.wrong_values import MAY_BE_EMPTY, LookupModule, wrong_values
+from ansible_collections.emr.monitoring.plugins.plugin_utils.role_options import role_options
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 OPTIONS = {

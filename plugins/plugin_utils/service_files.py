@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +79,3 @@ def _in_folder(gate: Written, variable: str, folder: Path) -> Iterator[tuple[str
             gate.problems.append(f"{variable}: {path} cannot be read ({error}): make it a readable file in UTF-8.")
     if not found:
         gate.problems.append(f"{variable} is {str(folder)!r}, which is no folder with a file in it: add one.")
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters of this file by name."""
-        return {"service_files": service_files}

@@ -92,11 +92,3 @@ def _value(name: str, value: Any) -> str:
     if "\n" in text or "\r" in text:
         raise AnsibleFilterError(f"grafana_ini.{name} holds a line break: write it on one line.")
     return f'"""{text}"""' if set(text) & set("#;`\"'\\") or text != text.strip() else text
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters of this file by name."""
-        return {"grafana_ini_file": grafana_ini_file, "grafana_metrics_problems": grafana_metrics_problems}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times, missing_secrets
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
+    inline_secrets,
+    meant_times,
+    missing_secrets,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Alertmanager reads, whatever YAML makes of it.
@@ -152,11 +156,3 @@ def _secret_problems(structures: Mapping[str, Any], secrets: Mapping[str, str], 
             "correct the path in alertmanager_receivers or alertmanager_config."
         )
     return problems
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters of this file by name."""
-        return {"alertmanager_input": alertmanager_input}

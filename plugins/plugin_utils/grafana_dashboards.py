@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +201,3 @@ def _substitute(node: Any, values: Mapping[str, str]) -> Any:
 
 def _dump(dashboard: Json) -> str:
     return json.dumps(dashboard, ensure_ascii=False, indent=2) + "\n"
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Json]]:
-        """Return the filters by name."""
-        return {"grafana_dashboards": grafana_dashboards}

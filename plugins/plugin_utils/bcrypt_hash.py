@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from functools import lru_cache
-from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
@@ -51,11 +50,3 @@ _ALPHABET = bytes.maketrans(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
 )
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters of this file by name."""
-        return {"bcrypt_hash": bcrypt_hash}

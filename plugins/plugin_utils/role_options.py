@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,3 @@ def role_options(path: str) -> dict[str, Any]:
     specs = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["argument_specs"]
     options: dict[str, Any] = (specs.get("main") or next(iter(specs.values())))["options"]
     return options
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters of this file by name."""
-        return {"role_options": role_options}

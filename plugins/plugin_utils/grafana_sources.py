@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
@@ -80,11 +80,3 @@ def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
 
 def _is_true(value: Any) -> bool:
     return str(value).lower() in TRUE
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters of this file by name."""
-        return {"grafana_sources": grafana_sources}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.grafana_ini import NAME, NO, grafana_metrics_problems
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import NAME, NO, grafana_metrics_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_own_keys import DATABASE, ONLY, OWN_KEYS
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
@@ -89,11 +89,3 @@ def _refuse_own_keys(gate: Written, ini: Mapping[str, Mapping[str, Any]], writte
     path = posixpath.normpath(posixpath.join(folder, str(keys.get("database.path") or "grafana.db")))
     if keys.get("database.type", "sqlite3") == "sqlite3" and not path.startswith(f"{folder}/"):
         gate.problems.append(f"grafana_ini.database.path is {path}: {DATABASE}.")
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters of this file by name."""
-        return {"grafana_input": grafana_input}
