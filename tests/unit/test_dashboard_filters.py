@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emr.monitoring.plugins.plugin_utils import grafana_dashboards as plugin
 from ansible_collections.emr.monitoring.plugins.plugin_utils.dashboard_models import model, uid
@@ -372,9 +371,3 @@ def test_any_json_is_refused_with_its_path_or_arrives_as_it_is(content: Any) -> 
     # These make it another format.
     if "${" not in json.dumps(kept) and not kept.keys() & {"dashboard", "elements", "spec"}:
         assert result == {**kept, "uid": kept.get("uid") or result["uid"]}
-
-
-def test_every_filter_is_documented() -> None:
-    for name in plugin.FilterModule().filters():
-        documentation = yaml.safe_load(Path(plugin.__file__).with_name(f"{name}.yml").read_text())
-        assert documentation["DOCUMENTATION"]["name"] == name
