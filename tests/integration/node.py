@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 import ssl
 import subprocess
@@ -128,3 +129,14 @@ def refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
     assert done.returncode != 0, said[-4000:]
     missing = [text for text in expected if text not in said]
     assert not missing, f"{missing} not in: {said[-4000:]}"
+
+
+def runbook_is_answered(host: Host) -> bool:
+    """Run the first commands of the runbook on the node, as a reader does; tell whether they show what always fires."""
+    runbook = (PROJECT / "docs/runbook.md").read_text("utf-8")
+    (shell,) = re.findall(r"```sh\n(.+?)```", runbook, re.DOTALL)
+    try:
+        # Soon after a start no rule has been evaluated yet.
+        return bool(poll(lambda: 'alertname="Watchdog"' in host.check_output(f"bash -c {shlex.quote(shell)}"), 60))
+    finally:
+        assert "password:" not in host.check_output("cat prometheus-login.yml && rm prometheus-login.yml")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, Api, poll
+from tests.integration.node import PROJECT, Api, poll, runbook_is_answered
 
 STEP = 15
 HOUR = 3600 // STEP
@@ -126,14 +125,4 @@ def again(series: dict[str, Any]) -> list[float]:
 
 
 def test_the_questions_of_the_runbook_work_on_the_node(host: Host) -> None:
-    runbook = (PROJECT / "docs/runbook.md").read_text("utf-8")
-    (shell,) = re.findall(r"```sh\n(.+?)```", runbook, re.DOTALL)
-    try:
-        # Soon after a start no rule has been evaluated yet.
-        def told() -> bool:
-            return 'alertname="Watchdog"' in host.check_output(f"bash -c {shlex.quote(shell)}")
-
-        assert poll(told, 60)
-        assert "password:" not in host.check_output("cat prometheus-login.yml")
-    finally:
-        host.check_output("rm -f prometheus-login.yml")
+    assert runbook_is_answered(host)

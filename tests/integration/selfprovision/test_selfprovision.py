@@ -235,3 +235,20 @@ def test_one_flag_takes_its_secrets_over_and_nobody_gets_another_password(
     assert not [secret for secret in on_node.values() if secret in done.stdout]
     assert prometheus("/api/v1/targets")[0] == grafana("/api/user")[0] == 200
     assert "changed=0 " in playbook("site.yml").stdout
+
+
+def test_an_uninstall_takes_away_what_the_node_provisioned_itself_with(host: Host, playbook: Playbook) -> None:
+    mine = f"{HOME}/mine"
+    host.check_output(f"sudo touch {mine}")
+    done = playbook("playbooks/uninstall.yml", "--check", "--diff")
+    assert done.returncode == 0, done.stdout
+    assert unit_properties(host, UNIT, "ActiveState")["ActiveState"] == "active"
+
+    done = playbook("playbooks/uninstall.yml", uninstall_purge_data=True)
+    assert done.returncode == 0, done.stdout
+    assert unit_properties(host, UNIT, "LoadState")["LoadState"] == "not-found"
+    assert host.check_output(f"sudo ls {HOME}") == "mine"
+    assert not host.file("/etc/emr-monitoring").exists
+    host.check_output(f"sudo rm {mine}")
+    # Where it lay is no more of it.
+    assert "changed=0 " in playbook("playbooks/uninstall.yml", uninstall_purge_data=True).stdout

@@ -13,7 +13,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.certificates import Pair, chain, intermediate, root, sign
-from tests.integration.node import Api, Playbook, exposures, poll, unit_properties
+from tests.integration.node import Api, Playbook, exposures, poll, runbook_is_answered, unit_properties
 from tests.integration.tls.pairs import NAME, given, put, secret_part
 
 SERVICES = ("prometheus", "alertmanager", "grafana")
@@ -95,6 +95,10 @@ def test_an_alert_reaches_alertmanager_with_a_link_that_begins_with_https(
 ) -> None:
     alerts = poll(lambda: alertmanager.data("/api/v2/alerts"), 90)
     assert alerts[0]["generatorURL"].startswith(f"https://{variables['ansible_host']}:{variables['prometheus_port']}/")
+
+
+def test_the_questions_of_the_runbook_work(host: Host) -> None:
+    assert runbook_is_answered(host)
 
 
 def test_plain_http_gives_no_data(api: Api) -> None:
