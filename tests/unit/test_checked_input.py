@@ -21,11 +21,11 @@ def run(folder: Path, arguments: dict[str, Any], *options: str, code: int = 0) -
     ]
     play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
-    command = ["ansible-playbook", folder / "play.yml", "--inventory=localhost,", "--connection=local", *options]
+    command = ["ansible-playbook", str(folder / "play.yml"), "--inventory=localhost,", "--connection=local", *options]
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout
-    return done.stdout + done.stderr
+    return str(done.stdout + done.stderr)
 
 
 def test_what_was_made_is_handed_over_and_never_shown(tmp_path: Path) -> None:
