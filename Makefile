@@ -5,7 +5,7 @@ SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
-SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/uninstall/list_node.sh
+SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/testbed/node/python3.9.sh molecule/uninstall/list_node.sh
 # The browser looks at a genuine Grafana alone: the stand-in has no pages.
 BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
 .DEFAULT_GOAL := help

@@ -163,6 +163,7 @@ def ensure_image() -> str:
         f"--customize-hook=copy-in {TESTBED / 'demo'} /opt",
         f"--customize-hook=copy-in {wheels} /opt/demo",
         f"--customize-hook={TESTBED / 'node' / 'customize.sh'}",
+        f"--customize-hook={TESTBED / 'node' / 'python3.9.sh'}",
         "bookworm", tree,
     )  # fmt: skip
     run("docker", "import", tree, image)
