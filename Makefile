@@ -5,6 +5,9 @@ SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
+# Says what a long step waits for.
+PATIENTLY := python3 molecule/testbed/progress.py
+INSTALL := .venv/bin/pip install -vv --require-hashes --requirement
 SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/testbed/node/python3.9.sh molecule/uninstall/list_node.sh
 # The browser looks at a genuine Grafana alone: the stand-in has no pages.
 BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
@@ -15,9 +18,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .venv/installed: requirements.txt
-	@echo "Installing the Python tools into .venv"
-	@python3 -m venv .venv
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements.txt
+	@$(PATIENTLY) "making the folder .venv" python3 -m venv .venv
+	@$(PATIENTLY) "installing the Python tools into .venv" $(INSTALL) requirements.txt
 	@touch $@
 
 up: .venv/installed ## start a local EMR look-alike node with the demo services and monitor it
@@ -62,8 +64,8 @@ unit-complete: .venv/installed
 	@UNIT_TESTS=complete pytest tests/unit
 
 .venv/aws: .venv/installed requirements-aws.txt tests/aws/collection.txt
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-aws.txt
-	@python tests/aws/collection.py
+	@$(PATIENTLY) "installing the Python packages for the tests of the inventory of EC2" $(INSTALL) requirements-aws.txt
+	@$(PATIENTLY) "downloading the collection amazon.aws" python tests/aws/collection.py
 	@touch $@
 
 aws: .venv/aws ## test the inventory of EC2 against a local stand-in for it
@@ -76,7 +78,7 @@ molecule-%: .venv/installed
 	@molecule test --scenario-name $*
 
 .venv/browser: .venv/installed requirements-browser.txt
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-browser.txt
+	@$(PATIENTLY) "installing the Python packages for the browser" $(INSTALL) requirements-browser.txt
 	@$(TESTBED) browser
 	@touch $@
 
@@ -88,7 +90,7 @@ else
 endif
 
 .venv/bench: .venv/installed requirements-bench.txt
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-bench.txt
+	@$(PATIENTLY) "installing the Python packages for the bench" $(INSTALL) requirements-bench.txt
 	@touch $@
 
 bench: .venv/bench ## measure what all this costs (40 minutes on a quiet machine) and write docs/performance.md

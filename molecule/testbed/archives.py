@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from progress import run, waiting
 
 TESTBED = Path(__file__).resolve().parent
 ROLES = TESTBED.parent.parent / "roles"
@@ -37,9 +38,9 @@ mkdir -p /out/lists/partial /out/cache/archives/partial
 sed -n "s/bookworm main/$SUITE main/p" /etc/apt/sources.list | head -n 1 >/out/sources.list
 set -- -o Dir::Etc::sourcelist=/out/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=/out/lists \
     -o Dir::Cache=/out/cache -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false
-apt-get "$@" --quiet=2 update
+apt-get "$@" --quiet update
 cd /out
-apt-get "$@" --quiet=2 download $PACKAGES
+apt-get "$@" --quiet download $PACKAGES
 for deb in *.deb; do dpkg -x "$deb" tree; done
 dpkg-deb --field "${PACKAGES%% *}"_*.deb Version >version
 chown -R "$OWNER" /out
@@ -240,9 +241,17 @@ def _upstream(role: str, folder: Path, say: Callable[[str], None]) -> Path | Non
     expected = defaults[f"{role}_checksums"][version][_architecture()]
     if not archive.exists():
         part = archive.with_suffix(".part")
+        part.unlink(missing_ok=True)
+
+        def state() -> str:
+            return f"{part.stat().st_size >> 20} MB have come" if part.exists() else "no answer yet"
+
         try:
-            with urllib.request.urlopen(url, timeout=10) as response, part.open("wb") as file:
-                say(f"downloading {role} {version} ({int(response.headers['Content-Length']) >> 20} MB)")
+            with (
+                waiting(f"downloading {role} {version}", state, say),
+                urllib.request.urlopen(url, timeout=10) as response,
+                part.open("wb") as file,
+            ):
                 shutil.copyfileobj(response, file, 1 << 20)
         except OSError as error:
             say(f"{role} {version} cannot be downloaded here ({getattr(error, 'reason', error)})")
@@ -259,18 +268,19 @@ def _debian(role: str, suite: str, folder: Path, image: str, say: Callable[[str]
     kept = folder / f"{role}-{suite}"
     if kept.exists():
         return kept.resolve()
-    say(f"repacking the {role} of Debian {suite}")
     packages, layout = DEBIAN[role]
     work = folder / "debian"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    done = subprocess.run(
-        ["docker", "run", "--rm", f"--volume={work}:/out", f"--env=OWNER={os.getuid()}:{os.getgid()}",
-         f"--env=SUITE={suite}", f"--env=PACKAGES={packages}", image, "sh", "-c", DOWNLOAD_DEBS],
-        text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise ArchiveError(f"Debian's packages {packages} cannot be had:\n{done.stderr.strip()}")
+    try:
+        run(
+            f"repacking the {role} of Debian {suite}",
+            "docker", "run", "--rm", f"--volume={work}:/out", f"--env=OWNER={os.getuid()}:{os.getgid()}",
+            f"--env=SUITE={suite}", f"--env=PACKAGES={packages}", image, "sh", "-c", DOWNLOAD_DEBS,
+            say=say,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        raise ArchiveError(f"Debian's packages {packages} cannot be had:\n{error.output}") from error
     version = (work / "version").read_text().split("-")[0]
     archive = folder / f"{role}-{version}.linux-{_architecture()}.tar.gz"
     files = [(name, work / "tree" / "usr" / path) for name, path in layout.items()]

@@ -27,6 +27,8 @@ TESTBED = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTBED))
 
 import archives  # noqa: E402
+import progress  # noqa: E402
+from progress import say  # noqa: E402
 
 PROJECT = TESTBED.parent.parent
 CACHE = PROJECT / ".cache" / "testbed"
@@ -59,9 +61,15 @@ class TestbedError(Exception):
     """Something that the reader has to mend; the message says what and how."""
 
 
-def say(text: str) -> None:
-    """Print one line of progress."""
-    print(f"[test bed] {text}", flush=True)
+def patiently(what: str, *command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command that can take long, and say what it waits for.
+
+    :raises TestbedError: the command failed; the message holds the end of what it printed
+    """
+    try:
+        progress.run(what, *map(str, command), env=env)
+    except subprocess.CalledProcessError as error:
+        raise TestbedError(f"{what} failed:\n{error.output}") from error
 
 
 def run(*command: str | Path, **options: object) -> str:
@@ -104,10 +112,10 @@ def need(program: str, package: str) -> None:
             f"{program} is missing. On Debian or Ubuntu install the package {package} (or run this as root); "
             "elsewhere install a Docker engine, mmdebstrap and, for `make browser`, Chromium."
         )
-    say(f"installing {package}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", env=environment)
-    run("apt-get", "install", "--yes", "--no-install-recommends", package, env=environment)
+    patiently(f"looking for {package} among Debian's packages", "apt-get", "update", env=environment)
+    install = ("apt-get", "install", "--yes", "--no-install-recommends", package)
+    patiently(f"installing {package}", *install, env=environment)
 
 
 def ensure_engine() -> None:
@@ -148,18 +156,18 @@ def ensure_image() -> str:
     need("mmdebstrap", "mmdebstrap")
     wheels = CACHE / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
-    say("downloading the Python packages of the demo services")
     machine = os.uname().machine
-    run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version=3.11",
+    patiently(
+        "downloading the Python packages of the demo services",
+        sys.executable, "-m", "pip", "download", "-vv", "--only-binary=:all:", "--python-version=3.11",
         f"--platform=manylinux2014_{machine}", f"--platform=manylinux_2_17_{machine}",
         f"--platform=manylinux_2_28_{machine}", "--require-hashes", f"--dest={wheels}",
         f"--requirement={TESTBED / 'demo' / 'requirements.txt'}",
     )  # fmt: skip
-    say("building the node's image from Debian 12 (half a minute)")
     tree = CACHE / "node.tar"
-    run(
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={NODE_PACKAGES}",
+    patiently(
+        "building the node's image from Debian 12 (a minute)",
+        "mmdebstrap", "--variant=minbase", f"--include={NODE_PACKAGES}",
         f"--customize-hook=copy-in {TESTBED / 'demo'} /opt",
         f"--customize-hook=copy-in {wheels} /opt/demo",
         f"--customize-hook={TESTBED / 'node' / 'customize.sh'}",

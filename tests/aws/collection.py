@@ -16,7 +16,7 @@ FOLDER = "ansible_collections/amazon/aws/"
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        pip = [sys.executable, "-m", "pip", "download", "-vv", "--no-deps", "--require-hashes"]
         subprocess.run(
             [*pip, "--only-binary=:all:", "--requirement", HERE / "collection.txt", "--dest", folder], check=True
         )
