@@ -2,6 +2,8 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
+# What is too long for every day.
+LONG_SCENARIOS := debian13
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -12,10 +14,10 @@ SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh m
 # The browser looks at a genuine Grafana alone: the stand-in has no pages.
 BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test lint $(LINTERS) unit unit-complete aws molecule browser bench dashboards docs pins lock
+.PHONY: help up down verify test test-all lint $(LINTERS) unit unit-complete aws molecule browser bench dashboards docs pins lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .venv/installed: requirements.txt
 	@$(PATIENTLY) "making the folder .venv" python3 -m venv .venv
@@ -37,6 +39,9 @@ PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
 # One after the other: each installs into the same folder.
 test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
 	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser
+
+test-all: test ## run those, and then the default scenario on Debian 13
+	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)
 
 lint: $(LINTERS) ## check the style of everything
 

@@ -37,6 +37,11 @@ CHECKOUT = hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]
 NETWORK = f"emr-testbed-{CHECKOUT}"
 ARCHIVE_SERVER = f"emr-archives-{CHECKOUT}"
 GENERATED_VARS = TESTBED / "group_vars" / "testbed" / "generated.yml"
+# By suite: the Debian that a node can be, its Python, and what is done to its tree.
+SYSTEMS = {
+    "bookworm": ("Debian 12", "3.11", ("customize.sh", "python3.9.sh")),
+    "trixie": ("Debian 13", "3.13", ("customize.sh",)),
+}
 NODE_PACKAGES = (
     "ca-certificates,dbus,iproute2,openssh-server,procps,python3,python3-venv,python3-yaml,sudo,systemd,systemd-sysv"
 )
@@ -141,16 +146,18 @@ def ensure_engine() -> None:
     wait_for(lambda: succeeds("docker", "info"), "The Docker engine's first answer", 60)
 
 
-def ensure_image() -> str:
-    """Build the node's image unless it is there.
+def ensure_image(suite: str = "bookworm") -> str:
+    """Build the image of a node unless it is there.
 
+    :param suite: one of SYSTEMS
     :returns: its name, which changes with whatever goes into it
     """
+    system, python, hooks = SYSTEMS[suite]
     parts = sorted(p for folder in ("node", "demo") for p in (TESTBED / folder).glob("*") if p.is_file())
     digest = hashlib.sha256(NODE_PACKAGES.encode())
     for part in parts:
         digest.update(part.name.encode() + part.read_bytes())
-    image = f"emr-testbed:{digest.hexdigest()[:12]}"
+    image = f"emr-testbed:{suite}-{digest.hexdigest()[:12]}"
     if succeeds("docker", "image", "inspect", image):
         return image
     need("mmdebstrap", "mmdebstrap")
@@ -159,20 +166,18 @@ def ensure_image() -> str:
     machine = os.uname().machine
     patiently(
         "downloading the Python packages of the demo services",
-        sys.executable, "-m", "pip", "download", "-vv", "--only-binary=:all:", "--python-version=3.11",
+        sys.executable, "-m", "pip", "download", "-vv", "--only-binary=:all:", f"--python-version={python}",
         f"--platform=manylinux2014_{machine}", f"--platform=manylinux_2_17_{machine}",
         f"--platform=manylinux_2_28_{machine}", "--require-hashes", f"--dest={wheels}",
         f"--requirement={TESTBED / 'demo' / 'requirements.txt'}",
     )  # fmt: skip
     tree = CACHE / "node.tar"
     patiently(
-        "building the node's image from Debian 12 (a minute)",
+        f"building the node's image from {system} (a minute)",
         "mmdebstrap", "--variant=minbase", f"--include={NODE_PACKAGES}",
         f"--customize-hook=copy-in {TESTBED / 'demo'} /opt",
         f"--customize-hook=copy-in {wheels} /opt/demo",
-        f"--customize-hook={TESTBED / 'node' / 'customize.sh'}",
-        f"--customize-hook={TESTBED / 'node' / 'python3.9.sh'}",
-        "bookworm", tree,
+        *(f"--customize-hook={TESTBED / 'node' / hook}" for hook in hooks), suite, tree,
     )  # fmt: skip
     run("docker", "import", tree, image)
     tree.unlink()
@@ -216,16 +221,17 @@ def ensure_archive_server(image: str) -> None:
     )  # fmt: skip
 
 
-def create(name: str, ssh_port: int, published: Sequence[int]) -> None:
+def create(name: str, ssh_port: int, published: Sequence[int], suite: str) -> None:
     """Start a node, unless it runs, and wait until it answers.
 
     :param name: name of its container
     :param ssh_port: port on the host's loopback for ssh
     :param published: ports of the node that the host's loopback gets too
+    :param suite: the Debian that it is, one of SYSTEMS
     :raises TestbedError: with what is missing or failed
     """
-    image = ensure_archives()
-    ensure_archive_server(image)
+    ensure_archive_server(ensure_archives())
+    image = ensure_image(suite)
     key = CACHE / "ssh_key"
     if not key.exists():
         need("ssh-keygen", "openssh-client")
@@ -299,6 +305,7 @@ def main() -> int:
     creating.add_argument("name", type=node_name)
     creating.add_argument("--ssh-port", type=int, required=True)
     creating.add_argument("--publish", type=int, action="append", default=[])
+    creating.add_argument("--system", choices=SYSTEMS, default="bookworm")
     commands.add_parser("archives", help="have the release archives alone")
     commands.add_parser("browser", help="have Debian's Chromium")
     commands.add_parser("destroy", help="remove a node").add_argument("name", type=node_name)
@@ -314,7 +321,7 @@ def carry_out(arguments: argparse.Namespace) -> int:
     """Run a command and return the exit status."""
     try:
         if arguments.command == "create":
-            create(arguments.name, arguments.ssh_port, arguments.publish)
+            create(arguments.name, arguments.ssh_port, arguments.publish, arguments.system)
         elif arguments.command == "archives":
             ensure_archives()
         elif arguments.command == "browser":

@@ -277,27 +277,29 @@ def test_the_run_itself_says_it(checkout: Checkout) -> None:
     assert f"{JOBS} of the group all in" in re.sub(r"\s+", " ", output)
 
 
+# A certificate that is not made yet, one on the node, and one that is none; each on a host of its own, in one run.
+CERTIFICATES: dict[str, dict[str, Any]] = {
+    "vars of the host in hosts.yml": {"tls_self_signed": True},
+    "group_vars of a sibling": {"tls_certificate": "/path/on/the/node", "tls_key": "/path"},
+    "host_vars": {"tls_certificate": "none"},
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "tls",
-    [
-        {"tls_self_signed": True},
-        {"tls_certificate": "/path/on/the/node", "tls_key": "/path"},
-        {"tls_certificate": "none"},
-    ],
-    ids=["a certificate that is not made yet", "a certificate on the node", "a certificate that is none"],
-)
-def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, tls: dict[str, Any], mode: str) -> None:
+def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, mode: str) -> None:
     # Which archive is for the node, the node alone can say.
     asked = {f"{role}_{name}" for role in SERVICES for name in ("architecture", "url")}
     names = sorted(public().keys() - asked)
-    everything_on = {"grafana_metrics": True, "alertmanager_receivers": [{"name": "me"}], **tls}
-    inventory = write_inventory(checkout, {"vars of all in hosts.yml": everything_on})
-    values = checkout.show(inventory, mode, names)["untouched"][0]
-    assert values["prometheus_root"] == "/mnt/prometheus"
-    assert [value for value in values.values() if value is None] == []
-    # Nothing that is not checked yet is taken for a service without HTTPS.
-    assert all(values[f"{role}_tls_certificate"] for role in SERVICES)
+    everything_on = {"grafana_metrics": True, "alertmanager_receivers": [{"name": "me"}]}
+    inventory = write_inventory(checkout, {"vars of all in hosts.yml": everything_on, **CERTIFICATES})
+    shown = checkout.show(inventory, mode, names)
+    for place, certificate in CERTIFICATES.items():
+        values = shown[re.sub(r"\W", "-", place)][0]
+        assert {name: values[name] for name in certificate} == certificate
+        assert values["prometheus_root"] == "/mnt/prometheus"
+        assert [value for value in values.values() if value is None] == []
+        # Nothing that is not checked yet is taken for a service without HTTPS.
+        assert all(values[f"{role}_tls_certificate"] for role in SERVICES)
 
 
 @pytest.mark.parametrize("inventory", ["emr", "local", "demo"])
@@ -310,23 +312,27 @@ def test_an_inventory_can_be_read_without_a_role(inventory: str) -> None:
     assert "undefined" not in shown
 
 
-@pytest.mark.parametrize("place", ["vars of the host in hosts.yml", "group_vars of a sibling", "host_vars"])
-def test_a_secret_from_a_vault_counts_wherever_it_is_set(checkout: Checkout, place: str) -> None:
-    phrases = {"grafana_admin_password": "a phrase of the vault", "prometheus_password": "another phrase of the vault"}
-    inventory = write_inventory(checkout, {place: dict.fromkeys(phrases, "in the vault")})
+def test_a_secret_from_a_vault_counts_wherever_it_is_set(checkout: Checkout) -> None:
+    places = ("vars of the host in hosts.yml", "group_vars of a sibling", "host_vars")
+    variables = ("grafana_admin_password", "prometheus_password")
+    phrases = {place: {name: f"phrase {number} of {name}" for name in variables} for number, place in enumerate(places)}
+    inventory = write_inventory(checkout, phrases)
     (checkout.folder / "vault").write_text("the password of the vault")
     vault = VaultLib([("default", VaultSecret(b"the password of the vault"))])
     for path in [*inventory.glob("host_vars/*"), *inventory.glob("group_vars/*.yml"), inventory / "hosts.yml"]:
         text = path.read_text()
-        for name, phrase in phrases.items():
-            lines = vault.encrypt(phrase).decode().splitlines()
-            block = "".join(f"\n{' ' * 20}{line}" for line in lines)
-            text = text.replace(f"{name}: in the vault", f"{name}: !vault |{block}")
+        for said in phrases.values():
+            for name, phrase in said.items():
+                lines = vault.encrypt(phrase).decode().splitlines()
+                block = "".join(f"\n{' ' * 20}{line}" for line in lines)
+                text = text.replace(f"{name}: {phrase}", f"{name}: !vault |{block}")
+        assert "phrase" not in text
         path.write_text(text)
     shown = checkout.show(inventory, MODES[1], options=["--vault-password-file", str(checkout.folder / "vault")])
-    values = shown[re.sub(r"\W", "-", place)][0]
-    assert {name: values[name] for name in phrases} == phrases
-    assert values["grafana_prometheus_password"] == phrases["prometheus_password"]
+    for place in places:
+        values = shown[re.sub(r"\W", "-", place)][0]
+        assert {name: values[name] for name in variables} == phrases[place]
+        assert values["grafana_prometheus_password"] == phrases[place]["prometheus_password"]
 
 
 def test_nothing_of_the_project_but_the_scrape_jobs_stands_where_it_could_win_over_a_user() -> None:
