@@ -20,6 +20,8 @@ from typing import Any
 from testinfra.host import Host
 
 PROJECT = Path(__file__).resolve().parents[2]
+# Times what a quiet machine takes: others run beside the tests, too.
+PATIENCE = 4
 UNITS = ("prometheus.service", "grafana-server.service")
 Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
 # What the fixture `run` returns.
@@ -28,8 +30,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def poll(condition: Callable[[], Any], seconds: float) -> Any:
-    """Call ``condition`` until it returns something true or the time is up; return its last value."""
-    deadline = time.monotonic() + seconds
+    """Call ``condition`` until it returns something true or the time is up; return its last value.
+
+    :param seconds: what a quiet machine may take; others get more
+    """
+    deadline = time.monotonic() + PATIENCE * seconds
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.3)
     return value

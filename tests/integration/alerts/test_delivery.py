@@ -114,7 +114,7 @@ def test_people_are_told_of_the_end(told: dict[str, Any], capsys: pytest.Capture
 
 @pytest.mark.usefixtures("told")
 def test_watchdog_is_known_and_told_to_no_one(inbox: Inbox, alertmanager: Api) -> None:
-    (watchdog,) = alertmanager.data("/api/v2/alerts?filter=alertname%3DWatchdog")
+    (watchdog,) = poll(lambda: alertmanager.data("/api/v2/alerts?filter=alertname%3DWatchdog"), 40)
     assert [receiver["name"] for receiver in watchdog["receivers"]] == ["nowhere"]
     assert "Watchdog" not in str(inbox.messages())
 

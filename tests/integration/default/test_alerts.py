@@ -52,7 +52,9 @@ def test_every_rule_is_evaluated_without_an_error(prometheus: Api) -> None:
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_the_rules_look_at_something_that_is_there(prometheus: Api, metric: str) -> None:
-    assert prometheus.data(f"/api/v1/query?query={metric}")["data"]["result"], f"no series of {metric}"
+    # What a service counts by a label is there once it has happened, and has been scraped.
+    found = poll(lambda: prometheus.data(f"/api/v1/query?query={metric}")["data"]["result"], 60)
+    assert found, f"no series of {metric}"
 
 
 def test_nothing_but_the_watchdog_is_pending_or_firing(prometheus: Api) -> None:

@@ -142,7 +142,7 @@ def test_names_and_labels_arrive_as_they_are_and_are_scraped(api: Api, variables
 
 def test_what_a_service_says_of_itself_arrives_as_it_is(api: Api) -> None:
     query = urllib.parse.quote('hostile{job="long"}')
-    (series,) = api.data(f"/api/v1/query?query={query}")["data"]["result"]
+    (series,) = poll(lambda: api.data(f"/api/v1/query?query={query}")["data"]["result"], 40)
     assert series["metric"]["exported_text"] == TEXT
 
 

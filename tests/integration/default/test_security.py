@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import UNITS, Api, Playbook, exposures, unit_properties
+from tests.integration.node import UNITS, Api, Playbook, exposures, poll, unit_properties
 from tests.integration.open_routes import ELSE, OPEN
 
 Route = tuple[str, str]
@@ -169,9 +169,9 @@ def test_grafana_gives_its_metrics_to_prometheus_alone_where_they_are_wanted(
         assert done.returncode == 0, done.stdout
         assert password not in done.stdout
         (scraped,) = (t for t in active_targets(prometheus) if t["labels"]["job"] == "grafana")
-        assert (scraped["health"], scraped["scrapeUrl"]) == ("up", "http://localhost:3000/metrics")
-        series = prometheus.data("/api/v1/query?query=grafana_build_info%7Bjob%3D%22grafana%22%7D")["data"]["result"]
-        assert len(series) == 1
+        assert scraped["scrapeUrl"] == "http://localhost:3000/metrics"
+        series = "/api/v1/query?query=grafana_build_info%7Bjob%3D%22grafana%22%7D"
+        assert poll(lambda: len(prometheus.data(series)["data"]["result"]) == 1, 40)
         assert from_outside([("GET", "/metrics")])["GET", "/metrics"].status == 401
         for login in (("metrics", "wrong"), ("admin", password), ("admin", "")):
             assert grafana.as_user(login)("/metrics")[0] == 401
@@ -231,8 +231,8 @@ def test_new_passwords_need_no_restart_and_the_most_talkative_run_shows_none(
     done = playbook("site.yml", "-vvvv", "--diff", **new)
     assert done.returncode == 0, done.stdout
     assert prometheus("/api/v1/targets")[0] == grafana("/api/user")[0] == 401
-    targets = prometheus.as_user(("admin", new["prometheus_password"])).data("/api/v1/targets")["data"]["activeTargets"]
-    assert {target["health"] for target in targets} == {"up"}
+    with_new = prometheus.as_user(("admin", new["prometheus_password"]))
+    assert poll(lambda: {target["health"] for target in active_targets(with_new)} == {"up"}, 40)
     as_admin = grafana.as_user(("admin", new["grafana_admin_password"]))
     assert as_admin.data("/api/datasources/uid/prometheus/health")["status"] == "OK"
 

@@ -69,8 +69,13 @@ def works(variables: dict[str, Any], prometheus: Api, grafana: Api) -> None:
     addresses = {target["labels"]["job"]: target["scrapeUrl"] for target in targets()}
     for service in ("prometheus", "alertmanager", "grafana"):
         assert addresses[service] == f"{scheme}://localhost:{variables[f'{service}_port']}/metrics"
-    (sent_to,) = prometheus.data("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
-    assert sent_to["url"] == f"{scheme}://localhost:{variables['alertmanager_port']}/api/v2/alerts"
+
+    def alerted() -> list[str]:
+        return [each["url"] for each in prometheus.data("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]]
+
+    # Prometheus looks up where it sends to seconds after it has loaded its configuration.
+    sent_to = f"{scheme}://localhost:{variables['alertmanager_port']}/api/v2/alerts"
+    assert poll(lambda: alerted() == [sent_to], 40), alerted()
     for source in variables["grafana_datasources"]:
         assert grafana.data(f"/api/datasources/uid/{source['uid']}")["url"].startswith(f"{scheme}://")
         assert grafana.data(f"/api/datasources/uid/{source['uid']}/health")["status"] == "OK"
