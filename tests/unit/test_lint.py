@@ -32,3 +32,12 @@ def test_the_hooks_are_what_make_lint_runs_and_nothing_from_elsewhere() -> None:
     entries = [hook["entry"].split()[-1] for hook in repository["hooks"]]
     assert [entry for entry in entries if entry.startswith("lint-")] == made("LINTERS")
     assert all(re.search(f"^{linter}: ", MAKEFILE, re.M) for linter in made("LINTERS"))
+
+
+def test_every_scenario_has_a_target_and_a_port_of_its_own() -> None:
+    folders = [path.parent for path in (PROJECT / "molecule").glob("*/molecule.yml")]
+    named = {*made("SCENARIOS"), *made("LONG_SCENARIOS"), *re.findall(r"--scenario-name (\w+)", MAKEFILE)}
+    assert {folder.name for folder in folders} == named
+    hosts = [(folder / "inventory/hosts.yml").read_text() for folder in folders]
+    # They run beside one another.
+    assert len({re.findall(r"ansible_port: (\d+)", text)[0] for text in hosts}) == len(folders)

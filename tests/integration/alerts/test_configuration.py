@@ -121,8 +121,8 @@ def test_new_receivers_and_secrets_need_no_restart_and_the_most_talkative_run_sh
     def told() -> str:
         return max((alert["updatedAt"] for alert in as_admin.data("/api/v2/alerts")), default="")
 
-    before = told()
-    assert poll(lambda: told() > before, 40)
+    last = told()
+    assert poll(lambda: told() > last, 40)
     # A new sender begins at 0.
     assert int(prometheus.data(sent)["data"]["result"][0]["value"][1]) <= int(failed)
 
