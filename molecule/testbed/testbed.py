@@ -49,6 +49,8 @@ NODE_PACKAGES = (
 NODE_OPTIONS = (
     "--cap-add=SYS_ADMIN",
     "--cap-add=SYS_PTRACE",
+    # Since systemd 257 a network of a unit's own is none where its loopback cannot be set up, and nothing fails.
+    "--cap-add=NET_ADMIN",
     "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined",
     "--cgroupns=host",
