@@ -19,6 +19,8 @@ SECONDS = 5
 LINES = 20
 # Of what a running one printed last: an address among them says more than how it is asked.
 RECENT = 8
+# It frightens or confuses; where it matters the command fails, and shows it.
+NOISE = re.compile("(?i)warn|debconf|skipping|ignor")
 
 
 def say(text: str) -> None:
@@ -72,7 +74,7 @@ def run(what: str, *command: str, env: dict[str, str] | None = None, say: Callab
 
 def _latest(lines: Sequence[str]) -> str:
     """Return the line that says best what a command waits for; empty where it has said nothing."""
-    recent = list(reversed(lines[-RECENT:]))
+    recent = [line for line in reversed(lines[-RECENT:]) if not NOISE.search(line)]
     return next((line for line in recent if "://" in line), "".join(recent[:1]))[:150]
 
 

@@ -146,6 +146,21 @@ def test_a_command_that_says_nothing_is_named_while_it_lasts(progress: Any, tmp_
     assert all(re.fullmatch(r"waiting for nothing \(\d+ s\)", line) for line in said[1:])
 
 
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["Collecting x", "WARNING: Location '/a' is ignored"], "Collecting x"),
+        (["Fetching http://host/x/", "debconf: delaying package configuration"], "Fetching http://host/x/"),
+        (["Fetching http://host/x/", "Looking it up in the cache"], "Fetching http://host/x/"),
+        (["Fetching http://host/x/", *["Installing"] * 8], "Installing"),
+        (["Skipping link: http://host/x.whl"], ""),
+        ([], ""),
+    ],
+)
+def test_of_what_a_command_says_an_address_is_shown_and_no_noise(progress: Any, lines: list[str], shown: str) -> None:
+    assert progress._latest(lines) == shown
+
+
 def test_what_a_failed_command_said_last_is_shown_without_a_login() -> None:
     program = (
         "print('first\\n' * 50 + 'cannot reach http://reader:a-password@registry.example.com/x'); raise SystemExit(3)"
