@@ -14,7 +14,7 @@ SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh m
 # The browser looks at a genuine Grafana alone: the stand-in has no pages.
 BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
 .DEFAULT_GOAL := help
-.PHONY: help up down verify test test-all lint $(LINTERS) unit unit-complete aws molecule browser bench dashboards docs pins lock
+.PHONY: help up down verify test test-all lint $(LINTERS) unit unit-complete aws molecule browser pictures bench dashboards docs pins lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -93,6 +93,9 @@ ifdef BROWSER
 else
 	@echo "SKIPPED browser: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no pages to look at"
 endif
+
+pictures: .venv/browser ## make the pictures in docs/images anew, with TESTBED_PROMETHEUS_ARCHIVE and TESTBED_GRAFANA_ARCHIVE
+	@molecule test --scenario-name pictures
 
 .venv/bench: .venv/installed requirements-bench.txt
 	@$(PATIENTLY) "installing the Python packages for the bench" $(INSTALL) requirements-bench.txt
