@@ -30,7 +30,8 @@ def hour(host: Host, prometheus: Api, tmp_path_factory: pytest.TempPathFactory) 
     # Prometheus forgets what it has measured itself before the end of its newest block.
     end = min(each.samples[0][0] for each in series) - 1
     text = tmp_path_factory.mktemp("history") / "history.txt"
-    text.write_text("\n".join(history(series, end - HOUR, end, STEP)) + "\n")
+    # A rate of the hour's first minute asks what was before.
+    text.write_text("\n".join(history(series, end - HOUR - 600, end, STEP)) + "\n")
     host.ansible("ansible.builtin.copy", f"src={text} dest=/tmp/history.txt mode=0644", check=False)
     commands = (
         f"/mnt/prometheus/current/promtool tsdb create-blocks-from openmetrics /tmp/history.txt {DATA}",
