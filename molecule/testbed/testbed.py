@@ -43,7 +43,8 @@ SYSTEMS = {
     "trixie": ("Debian 13", "3.13", ("customize.sh",)),
 }
 NODE_PACKAGES = (
-    "ca-certificates,dbus,iproute2,openssh-server,procps,python3,python3-venv,python3-yaml,sudo,systemd,systemd-sysv"
+    "ca-certificates,curl,dbus,iproute2,openssh-server,procps,python3,python3-venv,python3-yaml,"
+    "sudo,systemd,systemd-sysv"
 )
 # What systemd needs to be PID 1 with every sandbox of the units working, without --privileged.
 NODE_OPTIONS = (
