@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 # What is too long for every day.
-LONG_SCENARIOS := debian13
+LONG_SCENARIOS := debian13 cluster
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -24,12 +24,17 @@ help: ## list the targets
 	@$(PATIENTLY) "installing the Python tools into .venv" $(INSTALL) requirements.txt
 	@touch $@
 
-up: .venv/installed ## start a local EMR look-alike node with the demo services and monitor it
+up: .venv/installed ## start a local EMR look-alike node with the demo services and monitor it; CLUSTER=1 has HDFS and YARN, too
+ifdef CLUSTER
+	@python molecule/testbed/cluster.py create emr-demo --ssh-port 2222 --publish 9090 --publish 3000
+	@ansible-playbook site.yml -i inventory/demo -i inventory/demo-cluster
+else
 	@$(TESTBED) create emr-demo --ssh-port 2222 --publish 9090 --publish 3000
 	@ansible-playbook site.yml -i inventory/demo
+endif
 
-down: .venv/installed ## remove the local node
-	@$(TESTBED) destroy emr-demo
+down: .venv/installed ## remove the local node, or cluster
+	@python molecule/testbed/cluster.py destroy emr-demo
 
 verify: .venv/installed ## ask the local node again whether everything works
 	@ansible-playbook playbooks/verify.yml -i inventory/demo
@@ -81,6 +86,11 @@ molecule: .venv/installed ## run the scenarios on local nodes, three at a time
 
 molecule-%: .venv/installed
 	@molecule test --scenario-name $*
+
+# Hadoop comes from Maven Central, by Maven.
+molecule-cluster: .venv/installed
+	@if lacks=$$(python molecule/testbed/cluster.py missing); then echo "SKIPPED cluster: this machine lacks $$lacks"; \
+	else molecule test --scenario-name cluster; fi
 
 .venv/browser: .venv/installed requirements-browser.txt
 	@$(PATIENTLY) "installing the Python packages for the browser" $(INSTALL) requirements-browser.txt

@@ -3,20 +3,23 @@
 import json
 from pathlib import Path
 
-from dashboards import alerts, docproc_service, embedding_service, ingest_service, overview
+from dashboards import alerts, cluster, docproc_service, embedding_service, ingest_service, overview
 
-TARGET = Path(__file__).parents[1] / "roles/grafana/files/dashboards"
+ROLE_FILES = Path(__file__).parents[1] / "roles/grafana/files"
+PAGES = (overview, alerts, ingest_service, docproc_service, embedding_service)
+# By folder: those of the pipeline, and those of a cluster that is monitored.
+FOLDERS = {"dashboards": [page.DASHBOARD for page in PAGES], "cluster_dashboards": list(cluster.DASHBOARDS)}
 
 
 def files() -> dict[str, str]:
-    """Return the text of every dashboard's JSON file, keyed by file name."""
-    pages = (overview, alerts, ingest_service, docproc_service, embedding_service)
+    """Return the text of every dashboard's JSON file, keyed by its path below the role's files."""
     return {
-        f"{page.DASHBOARD['uid']}.json": json.dumps(page.DASHBOARD, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-        for page in pages
+        f"{folder}/{each['uid']}.json": json.dumps(each, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        for folder, dashboards in FOLDERS.items()
+        for each in dashboards
     }
 
 
 if __name__ == "__main__":
     for name, text in files().items():
-        (TARGET / name).write_text(text, encoding="utf-8")
+        (ROLE_FILES / name).write_text(text, encoding="utf-8")

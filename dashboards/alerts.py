@@ -5,6 +5,8 @@ works without Alertmanager; alerts of your own rules have no summary here, and s
 """
 
 import re
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from dashboards.panels import (
     table,
 )
 
-RULES = Path(__file__).parents[1] / "roles/prometheus/files/rules"
+RULES = Path(__file__).parents[1] / "roles/prometheus/files"
 # It always fires: that is how one sees that alerts work.
 OTHERS = 'alertname!="Watchdog"'
 FIRING = f'ALERTS{{alertstate="firing",{OTHERS}}}'
@@ -38,7 +40,7 @@ def summaries() -> dict[str, str]:
     """Return the summary of each alert of the role's rules, by its name."""
     rules: list[Any] = [
         rule
-        for path in sorted(RULES.glob("*.yml"))
+        for path in sorted(RULES.glob("*rules/*.yml"))
         for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
         for rule in group["rules"]
     ]
@@ -57,20 +59,28 @@ def listed() -> str:
     )
     joined = ", ".join(f'"{name}"' for name in ("alertname", *names, "url"))
     expr = f'label_join({expr}, "key", "{SEPARATOR}", {joined})'
-    value = f"[^{SEPARATOR}]*"
     for alert, summary in summaries().items():
         used = [name for name in names if name in label.findall(summary)]
         text = summary
         for number, name in enumerate(used, start=1):
             text = text.replace(f"{{{{ $labels.{name} }}}}", f"${{{number}}}")
-        values = [f"({value})" if name in used else value for name in names]
-        said = SEPARATOR.join([alert, *values, ".*"])
-        address = SEPARATOR.join([alert, *[value] * len(names), "(.+)"])
+        said = alert + SEPARATOR + _picked([name in used for name in names]) + ".*"
+        address = alert + SEPARATOR + _picked([False] * len(names)) + "(.+)"
         expr = f'label_replace({expr}, "summary", "{text}", "key", "{said}")'
         expr = f'label_replace({expr}, "runbook", "${{1}}#{alert.lower()}", "key", "{address}")'
     # Only what is an address becomes a link.
     expr = f'label_replace({expr}, "link", "${{1}}", "runbook", "(https?://.+)")'
     return f"{expr} or {well('summary')}"
+
+
+def _picked(wanted: Sequence[bool]) -> str:
+    """Return the regular expression that catches some of the values between separators."""
+    value = f"[^{SEPARATOR}]*"
+    parts = []
+    for picked, run in groupby(wanted):
+        count = len(list(run))
+        parts.append(f"({value}){SEPARATOR}" * count if picked else f"(?:{value}{SEPARATOR}){{{count}}}")
+    return "".join(parts)
 
 
 def well(label: str) -> str:

@@ -29,7 +29,14 @@ PER_MINUTE = 60
 # The official names of these content types fill a legend; what is left of other long values, see `row`.
 OFFICE = {"wordprocessing": "Word", "spreadsheet": "Excel", "presentation": "PowerPoint"}
 # The longest values in a legend: Grafana shows 3 significant digits, and few things in a second are a small number.
-LONGEST = {"s": "24.8 ms", "mps": "0.00351 msg/s", "percentunit": "0.0748%", "bytes": "24.8 MiB", "none": "1024"}
+LONGEST = {
+    "s": "24.8 ms",
+    "mps": "0.00351 msg/s",
+    "percentunit": "0.0748%",
+    "bytes": "24.8 MiB",
+    "binBps": "24.8 MiB/s",
+    "none": "1024",
+}
 
 
 def quantile(share: float, buckets: str, *labels: str, matcher: str = "") -> str:

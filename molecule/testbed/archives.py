@@ -1,8 +1,9 @@
 """The release archives that a local node installs.
 
-Those of the user's choice (TESTBED_PROMETHEUS_ARCHIVE, TESTBED_ALERTMANAGER_ARCHIVE, TESTBED_GRAFANA_ARCHIVE). Else the
-real ones, pinned by the roles, where upstream can be reached. Else Prometheus and Alertmanager are Debian's packages,
-repacked in upstream's layout, and Grafana is the stand-in that lies beside this file.
+Those of the user's choice (TESTBED_PROMETHEUS_ARCHIVE, TESTBED_ALERTMANAGER_ARCHIVE, TESTBED_GRAFANA_ARCHIVE,
+TESTBED_NODE_EXPORTER_ARCHIVE). Else the real ones, pinned by the roles, where upstream can be reached. Else
+Prometheus, Alertmanager and node_exporter are Debian's packages, repacked in upstream's layout, and Grafana is the
+stand-in that lies beside this file.
 """
 
 from __future__ import annotations
@@ -71,6 +72,13 @@ DEBIAN = {
             "debian/email.tmpl": "share/prometheus/alertmanager/email.tmpl",
         },
     ),
+    "node_exporter": (
+        "prometheus-node-exporter",
+        {
+            "node_exporter": "bin/prometheus-node-exporter",
+            "LICENSE": "share/doc/prometheus-node-exporter/copyright",
+        },
+    ),
 }
 
 
@@ -79,6 +87,7 @@ LAYOUT = {
     "prometheus": ("prometheus", "promtool"),
     "alertmanager": ("alertmanager", "amtool"),
     "grafana": ("bin/grafana", "conf/defaults.ini", "public"),
+    "node_exporter": ("node_exporter", "LICENSE"),
 }
 # Below the folder of archives, so that an archive of the user's choice never takes the place of one with its name.
 CHOSEN = "chosen"
@@ -106,13 +115,20 @@ def ensure(folder: Path, image: str, say: Callable[[str], None]) -> dict[str, An
     prometheus = chosen["prometheus"] or _upstream_or_debian("prometheus", folder, image, say)
     alertmanager = chosen["alertmanager"] or _upstream_or_debian("alertmanager", folder, image, say)
     grafana = chosen["grafana"] or _upstream("grafana", folder, say) or _grafana_standin(folder, say)
+    node_exporter = chosen["node_exporter"] or _upstream_or_debian("node_exporter", folder, image, say)
     _extract(prometheus, folder.parent / "promtool")
     _extract(alertmanager, folder.parent / "amtool")
-    used = {"prometheus": prometheus, "alertmanager": alertmanager, "grafana": grafana}
+    used = {
+        "prometheus": prometheus,
+        "alertmanager": alertmanager,
+        "grafana": grafana,
+        "node_exporter": node_exporter,
+    }
     return (
         _variables("prometheus", folder, prometheus, older)
         | _variables("alertmanager", folder, alertmanager)
         | _variables("grafana", folder, grafana)
+        | _variables("node_exporter", folder, node_exporter)
         | {
             "testbed_archives": {role: str(archive.relative_to(folder)) for role, archive in used.items()},
             "testbed_chosen_archives": {_variable(role): os.environ[_variable(role)] for role in used if chosen[role]},

@@ -224,17 +224,29 @@ def ensure_archive_server(image: str) -> None:
     )  # fmt: skip
 
 
-def create(name: str, ssh_port: int, published: Sequence[int], suite: str) -> None:
+def create(
+    name: str,
+    ssh_port: int,
+    published: Sequence[int],
+    suite: str,
+    *,
+    java_image: str = "",
+    hostname: str = "ip-172-31-0-10",
+    mounts: Sequence[str] = (),
+) -> None:
     """Start a node, unless it runs, and wait until it answers.
 
     :param name: name of its container
     :param ssh_port: port on the host's loopback for ssh
     :param published: ports of the node that the host's loopback gets too
     :param suite: the Debian that it is, one of SYSTEMS
+    :param java_image: the image of a node of a whole cluster, in place of one of its own
+    :param hostname: under which the other nodes know it, too
+    :param mounts: folders of this machine for it, as Docker writes them
     :raises TestbedError: with what is missing or failed
     """
     ensure_archive_server(ensure_archives())
-    image = ensure_image(suite)
+    image = java_image or ensure_image(suite)
     key = CACHE / "ssh_key"
     if not key.exists():
         need("ssh-keygen", "openssh-client")
@@ -243,8 +255,10 @@ def create(name: str, ssh_port: int, published: Sequence[int], suite: str) -> No
         say(f"starting the node {name}")
         ports = [f"--publish=127.0.0.1:{ssh_port}:22"] + [f"--publish=127.0.0.1:{p}:{p}" for p in published]
         run(
-            "docker", "run", "--detach", f"--name={name}", "--hostname=ip-172-31-0-10", f"--network={NETWORK}",
-            f"--volume={name}-mnt:/mnt", *NODE_OPTIONS, *ports, image, *NODE_COMMAND,
+            "docker", "run", "--detach", f"--name={name}", f"--hostname={hostname}", f"--network={NETWORK}",
+            *(f"--network-alias={hostname}{domain}" for domain in ("", ".ec2.internal") if java_image),
+            *(f"--volume={mount}" for mount in (f"{name}-mnt:/mnt", *mounts)),
+            *NODE_OPTIONS, *ports, image, *NODE_COMMAND,
         )  # fmt: skip
     elif run("docker", "inspect", "--format={{.State.Running}}", name) != "true":
         run("docker", "start", name)

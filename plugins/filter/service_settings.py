@@ -23,6 +23,8 @@ OWN_FLAGS = {
     "--storage.tsdb.retention.time": "prometheus_retention_time",
     "--storage.tsdb.retention.size": "prometheus_retention_size",
     "--storage.path": "alertmanager_data_dir",
+    "--collector.systemd.unit-include": "node_exporter_units",
+    "--collector.textfile.directory": "node_exporter_textfile_dir",
 }
 
 
@@ -40,7 +42,7 @@ def service_problems(settings: Mapping[str, Any], service: str) -> list[str]:
     ]
     if not systemd_memory_limit(settings["memory_max"]):
         problems.append(f"{service}_memory_max is '{settings['memory_max']}': write it like 1G, 256M or 5%.")
-    url = _text(settings["external_url"])
+    url = _text(settings.get("external_url"))
     if not URL.fullmatch(url):
         port = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000}[service]
         problems.append(

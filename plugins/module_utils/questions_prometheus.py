@@ -24,6 +24,17 @@ REFUSED = (
     "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
     "itself where all targets of a job are localhost and prometheus_port."
 )
+# What Hadoop says at its own page of metrics; see docs/cluster.md.
+HADOOP = "/prom"
+HADOOP_REMEDIES = {
+    "404": "It does not serve its metrics. Give the cluster the classification core-site with "
+    '{"hadoop.prometheus.endpoint.enabled": "true"}: docs/cluster.md says how.',
+    "401": "It wants to know who asks: set params in emr_cluster_hadoop.",
+    "unsupported Content-Type": "This is no page of Hadoop's metrics: is its port in emr_cluster_hadoop right?",
+}
+HADOOP_NOT_THERE = (
+    "Does the daemon run on that host? Are emr_cluster_primaries and the ports in emr_cluster_hadoop right?"
+)
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
@@ -207,7 +218,14 @@ def down(targets: list[Mapping[str, Any]]) -> list[str]:
     """Say for each of the active targets that is not up what to look at."""
     return [
         f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
-        f"({shown(t['lastError']) or 'not scraped yet'}). " + (REFUSED if "401" in t["lastError"] else NOT_THERE)
+        f"({shown(t['lastError']) or 'not scraped yet'}). " + _remedy(t["scrapeUrl"], t["lastError"])
         for t in targets
         if t["health"] != "up"
     ]
+
+
+def _remedy(url: str, error: str) -> str:
+    """Return what to look at where a target is down."""
+    if url.partition("?")[0].endswith(HADOOP):
+        return next((remedy for sign, remedy in HADOOP_REMEDIES.items() if sign in error), HADOOP_NOT_THERE)
+    return REFUSED if "401" in error else NOT_THERE

@@ -36,7 +36,7 @@ def grafana_dashboards(
     datasources: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]] | None = None,
     *,
-    own: str = "",
+    own: Sequence[str] = (),
     folder: str = "",
     time_range: str = "1h",
     refresh: str = "15s",
@@ -48,7 +48,7 @@ def grafana_dashboards(
         datasources: what is provisioned, in Grafana's own syntax (name, type, uid, isDefault).
         others: the sources that users made in the running Grafana (name, type, uid); none where nobody knows them:
             then a name that is not provisioned stays.
-        own: a folder of the project, whose dashboards come first and open with the following two; what others say
+        own: folders of the project, whose dashboards come first and open with the following two; what others say
             themselves stays.
         folder: the folder in Grafana of what lies in no subfolder.
         time_range: how far they look back, such as 1h.
@@ -69,14 +69,14 @@ def grafana_dashboards(
     found: Json = {"files": {}, "folders": {}, "uids": {}, "notes": []}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
     seen: dict[tuple[str, str, str], Path] = {}
-    for path, below in dashboard_files([*([own] if own else []), *_folders(dirs)]):
+    for path, below in dashboard_files([*own, *_folders(dirs)]):
         # Grafana takes the name of the last folder, and has one level of them.
         inside = path.parent.name if "/" in below else ""
         place = f"{inside}/{path.name}" if inside else path.name
         try:
             text, content = read(path)
             resolved, notes = _resolve(path, meant(path, below, content), sources)
-            if own and path.parent == Path(own):
+            if str(path.parent) in own:
                 resolved |= opened
             unchanged = resolved == content
         except RecursionError:

@@ -19,6 +19,7 @@ FILES = {
     "prometheus": ("prometheus", "promtool"),
     "alertmanager": ("alertmanager", "amtool"),
     "grafana": ("bin/grafana", "conf/defaults.ini", "public/build/app.js"),
+    "node_exporter": ("node_exporter", "LICENSE"),
 }
 
 

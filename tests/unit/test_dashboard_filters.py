@@ -220,7 +220,7 @@ def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 def opened(folder: Path, model: Json, **settings: Any) -> Json:
     """Return what becomes of a dashboard of the project's own folder."""
     write(folder, model)
-    (text,) = taken(sources=SOURCES, own=str(folder), **settings).values()
+    (text,) = taken(sources=SOURCES, own=[str(folder)], **settings).values()
     result: Json = json.loads(text)
     return result
 
@@ -256,14 +256,14 @@ def test_a_users_dashboard_opens_as_it_says_itself(tmp_path: Path) -> None:
     write(tmp_path / "own", {**PLAIN, "uid": "b", "title": "B"}, "b.json")
     mine = {**PLAIN, "refresh": "1d", "time": {"from": "now-1y", "to": "now"}}
     write(tmp_path / "users", mine)
-    files = taken(tmp_path / "users", own=str(tmp_path / "own"), time_range="2h", refresh="1m")
+    files = taken(tmp_path / "users", own=[str(tmp_path / "own")], time_range="2h", refresh="1m")
     assert json.loads(files["a.json"]) == mine
     assert json.loads(files["b.json"])["time"]["from"] == "now-2h"
 
 
 def test_the_defaults_are_what_the_dashboards_hold() -> None:
     folder = Path(__file__).parents[2] / "roles/grafana/files/dashboards"
-    files = taken(own=str(folder))
+    files = taken(own=[str(folder)])
     assert files == {path.name: path.read_text("utf-8") for path in folder.iterdir()}
 
 

@@ -233,7 +233,7 @@ def test_the_list_of_folders_is_read_as_it_was_meant(tmp_path: Path, dirs: Any, 
         with pytest.raises(AnsibleFilterError, match=r"grafana_dashboards_dirs is .*: list folders of this controller"):
             grafana_dashboards(dirs, SOURCES, [])
     else:
-        assert len(grafana_dashboards(dirs, SOURCES, [], own=str(tmp_path))["files"]) == count
+        assert len(grafana_dashboards(dirs, SOURCES, [], own=[str(tmp_path)])["files"]) == count
 
 
 def test_a_single_folder_is_a_list_of_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.__main__ import TARGET, files
+from dashboards.__main__ import ROLE_FILES, files
 from dashboards.alerts import listed
 
 Json = dict[str, Any]
@@ -168,13 +168,15 @@ def alerts(dashboard: Json) -> str:
 
 
 def test_committed_files_are_up_to_date() -> None:
-    committed = {path.name: path.read_text(encoding="utf-8") for path in TARGET.iterdir()}
+    committed = {
+        str(path.relative_to(ROLE_FILES)): path.read_text(encoding="utf-8") for path in ROLE_FILES.glob("*/*.json")
+    }
     assert committed == files(), "run `python -m dashboards`"
 
 
-def test_there_is_one_dashboard_per_service_an_overview_and_a_page_of_the_alerts() -> None:
+def test_there_is_one_dashboard_per_service_an_overview_a_page_of_the_alerts_and_those_of_the_cluster() -> None:
     assert {uid: dashboard["uid"] for uid, dashboard in DASHBOARDS.items()} == {
-        uid: uid for uid in ("vision-general", "alertas", *GUIDE)
+        uid: uid for uid in ("vision-general", "alertas", *GUIDE, "cluster", "hdfs", "yarn", "nodos")
     }
     assert DASHBOARDS["vision-general"]["title"] == "Visión general"
     assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
@@ -216,7 +218,8 @@ def test_links_lead_to_the_other_dashboards(uid: str) -> None:
 
 @each_dashboard
 def test_data_source_can_be_chosen_and_is_the_provisioned_one_by_default(uid: str) -> None:
-    (variable,) = DASHBOARDS[uid]["templating"]["list"]
+    variable, *others = DASHBOARDS[uid]["templating"]["list"]
+    assert [other["name"] for other in others] == (["nodo"] if uid == "nodos" else [])
     assert (variable["name"], variable["type"], variable["query"]) == (
         "datasource",
         "datasource",
@@ -302,6 +305,11 @@ VALUES = {
     "path": "/api/v1/documents",
     "company_id": "3f2b8c1e-94d7-4c55-a0f6-7d2f1f0e9b21",
     "instance": "ip-172-31-255-255.eu-central-1.compute.internal:8003",
+    "component": "resourcemanager",
+    "queue": "root.default",
+    "mode": "iowait",
+    "mountpoint": "/mnt1",
+    "device": "nvme1n1",
 }
 
 
@@ -318,7 +326,9 @@ def displayed(panel: Json, legend: str) -> str:
 def test_the_columns_of_a_legend_are_visible_at_1440_pixels(panel: Json) -> None:
     unit = panel["fieldConfig"]["defaults"]["unit"].removeprefix("suffix:")
     # With 3 significant digits: milliseconds, messages of which few fail, parts, and what happens in a minute.
-    values = {"s": "97.9 ms", "mps": "0.00351 msg/s", "percentunit": "0.0748%", "bytes": "24.8 MiB", "none": "1024"}
+    values = {"s": "97.9 ms", "mps": "0.00351 msg/s", "percentunit": "0.0748%", "bytes": "24.8 MiB", "none": "1024"} | {
+        "binBps": "24.8 MiB/s"
+    }
     characters = len(values.get(unit, f"{'0.00351' if unit.endswith('/s') else '0.211'} {unit}"))
     columns = 2 * max(6.5 * characters + 16, 73)
     assert panel["options"]["legend"]["calcs"] == ["lastNotNull", "max"]
@@ -365,8 +375,9 @@ def test_one_thing_has_one_unit_with_three_digits(panel: Json) -> None:
             "suffix:pet./min",
             "suffix:llam./min",
             "suffix:/min",
+            "suffix:apps/min",
         ),
-        *("suffix:chunks/s", "mps", "s", "percentunit", "bytes", "suffix:docs", "suffix:chunks", "none"),
+        *("binBps", "suffix:chunks/s", "mps", "s", "percentunit", "bytes", "suffix:docs", "suffix:chunks", "none"),
     }
 
 

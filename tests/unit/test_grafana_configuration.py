@@ -24,7 +24,7 @@ WRITTEN: dict[str, Any] = {
 SETTINGS: dict[str, Any] = {
     "ini": {"server": {"http_port": 3000}, "security": {"admin_user": "admin"}},
     "providers": {"apiVersion": 1, "providers": []},
-    "dashboards": {"others": None, "own": "", "folder": "Pipeline", "time_range": "1h", "refresh": "15s"},
+    "dashboards": {"others": None, "own": [], "folder": "Pipeline", "time_range": "1h", "refresh": "15s"},
     "files": {},
     "certificate": "",
     "key": "",

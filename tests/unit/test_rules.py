@@ -24,7 +24,7 @@ RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 THRESHOLDS = DEFAULTS["prometheus_alert_thresholds"]
 RUNBOOK_URL = DEFAULTS["prometheus_runbook_url"]
-SHIPPED = sorted((ROLE / "files/rules").iterdir())
+SHIPPED = sorted((ROLE / "files").glob("*rules/*.yml"))
 TESTS = sorted((ROOT / "tests/rules").iterdir())
 RULES = [
     rule for path in SHIPPED for group in yaml.safe_load(path.read_text("utf-8"))["groups"] for rule in group["rules"]
@@ -48,9 +48,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with promtool's tests, and in it the folder of the rules as they lie on a node."""
     made = tmp_path_factory.mktemp("promtool")
     shutil.copytree(ROOT / "tests/rules", made, dirs_exist_ok=True)
-    shutil.copytree(ROLE / "files/rules", made / "rules")
-    for path, file in generated_rules(THRESHOLDS, RUNBOOK_URL).items():
-        (made / path).write_text(file["content"])
+    (made / "rules").mkdir()
+    for file in SHIPPED:
+        shutil.copy(file, made / "rules")
+    for path, generated in generated_rules(THRESHOLDS, RUNBOOK_URL).items():
+        (made / path).write_text(generated["content"])
     return made
 
 

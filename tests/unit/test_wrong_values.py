@@ -16,7 +16,7 @@ OPTIONS = {
     name: option
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml"))
     for name, option in role_options(str(path)).items()
-    if path.parts[-3] in {"settings", "prometheus", "alertmanager", "grafana"}
+    if path.parts[-3] in {"settings", "prometheus", "alertmanager", "grafana", "node_exporter"}
 }
 NEEDLE = "needle"
 
@@ -50,7 +50,7 @@ def test_what_is_left_empty_is_refused_unless_that_says_something(name: str) -> 
 
 def test_what_may_be_empty_is_known() -> None:
     unknown = MAY_BE_EMPTY - OPTIONS.keys()
-    assert unknown == {"grafana_password", "grafana_password_salt"}
+    assert unknown == {"grafana_password", "grafana_password_salt", "emr_cluster_hadoop.ca"}
 
 
 @pytest.mark.parametrize("name", named("int"))

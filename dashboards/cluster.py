@@ -1,0 +1,442 @@
+"""The cluster under the pipeline: its hosts, HDFS and YARN, where emr_cluster_monitoring is true."""
+
+from dashboards.panels import (
+    DATASOURCE,
+    PLAIN,
+    Json,
+    collapsed,
+    dashboard,
+    firing,
+    linked,
+    mapped,
+    query,
+    row,
+    stat,
+    states,
+    timeseries,
+)
+
+CLUSTER, HDFS, YARN, NODES = "cluster", "hdfs", "yarn", "nodos"
+# Of several NameNodes the active one knows.
+ACTIVE = '{hastate="active"}'
+ROOT = '{queue="root"}'
+# Volumes of data and of the system; all else is memory or a view of another one.
+DISKS = 'fstype=~"xfs|ext[34]"'
+BUSY = '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m]))'
+FULLEST = f"max by (instance) (1 - node_filesystem_avail_bytes{{{DISKS}}} / node_filesystem_size_bytes)"
+HDFS_USED = f"1 - fs_namesystem_capacity_remaining{ACTIVE} / fs_namesystem_capacity_total"
+DATANODE = "org_apache_hadoop_hdfs_server_datanode_fsdataset_impl_fs_dataset_impl"
+HEAP = "jvm_metrics_mem_heap_used_m / (jvm_metrics_mem_heap_max_m > 0)"
+
+
+def _share(of: str) -> str:
+    """Return the PromQL of the part of something of YARN that is allocated."""
+    return f"queue_metrics_allocated_{of}{ROOT} / (queue_metrics_allocated_{of} + queue_metrics_available_{of})"
+
+
+def _worse(yellow: float, red: float) -> Json:
+    steps = [{"color": "green", "value": None}, {"color": "yellow", "value": yellow}, {"color": "red", "value": red}]
+    return {"thresholds": {"mode": "absolute", "steps": steps}}
+
+
+def _number(title: str, description: str, unit: str, expr: str, *, legend: str = "Total", field: Json = PLAIN) -> Json:
+    return stat(title, description, unit, query(expr, legend), field=field)
+
+
+MEMORY_SHARE, CORES_SHARE = _share("mb"), _share("v_cores")
+NODE_STATES = [
+    query("cluster_metrics_num_active_n_ms", "activos"),
+    query("cluster_metrics_num_unhealthy_n_ms", "no sanos"),
+    query("cluster_metrics_num_lost_n_ms", "perdidos"),
+    query("cluster_metrics_num_decommissioning_n_ms", "retirándose"),
+]
+DAEMONS_PANEL = stat(
+    "Demonios Activos",
+    "Parte de los demonios de cada tipo cuyas métricas se pueden leer.",
+    "percentunit",
+    query('avg by (component) (up{job=~"hdfs|yarn"})', "{{component}}"),
+    field={
+        "thresholds": {"mode": "absolute", "steps": [{"color": "red", "value": None}, {"color": "green", "value": 1}]}
+    },
+)
+STATES_PANEL = timeseries("NodeManagers por Estado", "Nodos de YARN en cada estado.", "none", *NODE_STATES)
+APPLICATIONS_PANEL = timeseries(
+    "Aplicaciones",
+    "Aplicaciones que corren y que esperan recursos.",
+    "none",
+    query(f"queue_metrics_apps_running{ROOT}", "corren"),
+    query(f"queue_metrics_apps_pending{ROOT}", "esperan"),
+)
+CPU_PANEL = timeseries(
+    "CPU y Reparto de YARN",
+    "CPU ocupada de cada nodo junto a lo que YARN ha repartido: mucho reparto y poca CPU es sitio pedido de más.",
+    "percentunit",
+    query(BUSY, "CPU {{instance}}"),
+    query(CORES_SHARE, "núcleos repartidos"),
+    query(MEMORY_SHARE, "memoria repartida"),
+)
+FULLEST_PANEL = timeseries(
+    "Disco más Lleno",
+    "El disco más lleno de cada nodo: con el 90% YARN lo retira.",
+    "percentunit",
+    query(FULLEST, "{{instance}}"),
+)
+CAPACITY_PANEL = timeseries(
+    "Capacidad de HDFS",
+    "Lo que ocupan HDFS y otros en los discos de HDFS, y lo que queda.",
+    "bytes",
+    query(f"fs_namesystem_capacity_used{ACTIVE}", "HDFS"),
+    query(f"fs_namesystem_capacity_used_non_dfs{ACTIVE}", "otros"),
+    query(f"fs_namesystem_capacity_remaining{ACTIVE}", "libre"),
+)
+BLOCKS_PANEL = timeseries(
+    "Bloques con Problemas",
+    "Bloques perdidos, corruptos, o con menos réplicas de las debidas.",
+    "none",
+    query(f"fs_namesystem_missing_blocks{ACTIVE}", "perdidos"),
+    query(f"fs_namesystem_corrupt_blocks{ACTIVE}", "corruptos"),
+    query(f"fs_namesystem_under_replicated_blocks{ACTIVE}", "con pocas réplicas"),
+)
+
+CLUSTER_DASHBOARD = dashboard(
+    CLUSTER,
+    "Clúster",
+    "Los nodos, HDFS y YARN de un vistazo.",
+    firing('job=~"node|hdfs|yarn"'),
+    row(
+        5,
+        DAEMONS_PANEL,
+        stat(
+            "HDFS Ocupado",
+            "Parte de HDFS que no está libre.",
+            "percentunit",
+            query(HDFS_USED, "HDFS"),
+            field=_worse(0.75, 0.85),
+        ),
+        stat(
+            "Memoria de YARN",
+            "Parte de la memoria repartida; llena es bien usada.",
+            "percentunit",
+            query(MEMORY_SHARE, "Memoria"),
+        ),
+        stat(
+            "Bloques Perdidos",
+            "Bloques que nadie puede leer.",
+            "none",
+            query(f"fs_namesystem_missing_blocks{ACTIVE}", "Bloques"),
+            field=_worse(1, 1),
+        ),
+        widths=(9, 5, 5, 5),
+    ),
+    row(9, linked(CPU_PANEL, NODES), linked(FULLEST_PANEL, NODES), linked(CAPACITY_PANEL, HDFS)),
+    row(9, linked(APPLICATIONS_PANEL, YARN), linked(STATES_PANEL, YARN), linked(BLOCKS_PANEL, HDFS)),
+)
+
+HDFS_DASHBOARD = dashboard(
+    HDFS,
+    "HDFS",
+    "El sistema de ficheros del clúster: sitio, bloques, DataNodes y NameNode.",
+    firing('job="hdfs"'),
+    row(
+        5,
+        _number("HDFS Ocupado", "Parte de HDFS que no está libre.", "percentunit", HDFS_USED, field=_worse(0.75, 0.85)),
+        _number("DataNodes Vivos", "DataNodes que dan señales.", "none", f"fs_namesystem_num_live_data_nodes{ACTIVE}"),
+        _number("Ficheros", "Ficheros y carpetas de HDFS.", "none", f"fs_namesystem_files_total{ACTIVE}"),
+        _number(
+            "Bloques Perdidos",
+            "Bloques que nadie puede leer.",
+            "none",
+            f"fs_namesystem_missing_blocks{ACTIVE}",
+            field=_worse(1, 1),
+        ),
+    ),
+    row(
+        9,
+        CAPACITY_PANEL,
+        timeseries(
+            "DataNodes",
+            "DataNodes vivos, muertos, callados y retirándose.",
+            "none",
+            query(f"fs_namesystem_num_live_data_nodes{ACTIVE}", "vivos"),
+            query(f"fs_namesystem_num_dead_data_nodes{ACTIVE}", "muertos"),
+            query(f"fs_namesystem_stale_data_nodes{ACTIVE}", "callados"),
+            query(f"fs_namesystem_num_decommissioning_data_nodes{ACTIVE}", "retirándose"),
+        ),
+        BLOCKS_PANEL,
+    ),
+    row(
+        9,
+        timeseries(
+            "DataNodes: Ocupado",
+            "Parte ocupada de cada DataNode.",
+            "percentunit",
+            query(f"{DATANODE}_dfs_used / {DATANODE}_capacity", "{{instance}}"),
+        ),
+        timeseries(
+            "Bytes Leídos",
+            "Lo que cada DataNode lee para otros.",
+            "binBps",
+            query("rate(datanode_bytes_read[5m])", "{{instance}}"),
+        ),
+        timeseries(
+            "Bytes Escritos",
+            "Lo que cada DataNode escribe.",
+            "binBps",
+            query("rate(datanode_bytes_written[5m])", "{{instance}}"),
+        ),
+    ),
+    collapsed(
+        "NameNode y memoria",
+        row(
+            9,
+            timeseries(
+                "Operaciones del NameNode",
+                "Ficheros que se crean, abren o borran.",
+                "suffix:ops/min",
+                query("rate(namenode_total_file_ops[5m]) * 60", "{{instance}}"),
+            ),
+            timeseries(
+                "Espera en el NameNode",
+                "Lo que espera y lo que tarda una llamada de un cliente.",
+                "s",
+                query('rpc_rpc_queue_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "espera"),
+                query('rpc_rpc_processing_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "tarda"),
+            ),
+            timeseries(
+                "Heap de HDFS",
+                "Parte ocupada del heap de cada demonio.",
+                "percentunit",
+                query(HEAP.replace("used_m ", 'used_m{job="hdfs"} '), "{{component}} {{instance}}"),
+            ),
+        ),
+    ),
+)
+
+YARN_DASHBOARD = dashboard(
+    YARN,
+    "YARN",
+    "El reparto de los recursos del clúster: colas, aplicaciones y NodeManagers.",
+    firing('job="yarn"'),
+    row(
+        5,
+        _number(
+            "Memoria Repartida", "Parte de la memoria repartida; llena es bien usada.", "percentunit", MEMORY_SHARE
+        ),
+        _number("Núcleos Repartidos", "Parte de los núcleos repartidos.", "percentunit", CORES_SHARE),
+        _number(
+            "Esperan",
+            "Aplicaciones que esperan recursos.",
+            "none",
+            f"queue_metrics_apps_pending{ROOT}",
+            field=_worse(1, 10),
+        ),
+        _number(
+            "Nodos no Sanos",
+            "Nodos a los que YARN no da nada.",
+            "none",
+            "cluster_metrics_num_unhealthy_n_ms",
+            field=_worse(1, 1),
+        ),
+    ),
+    row(
+        9,
+        timeseries(
+            "Memoria por Cola",
+            "Memoria repartida en cada cola, la que se pide y la que queda.",
+            "bytes",
+            query('1048576 * queue_metrics_allocated_mb{queue!="root"}', "{{queue}}"),
+            query(f"1048576 * queue_metrics_pending_mb{ROOT}", "se pide"),
+            query(f"1048576 * queue_metrics_available_mb{ROOT}", "queda"),
+        ),
+        timeseries(
+            "Núcleos",
+            "Núcleos repartidos, libres y pedidos.",
+            "none",
+            query(f"queue_metrics_allocated_v_cores{ROOT}", "repartidos"),
+            query(f"queue_metrics_available_v_cores{ROOT}", "libres"),
+            query(f"queue_metrics_pending_v_cores{ROOT}", "pedidos"),
+        ),
+        timeseries(
+            "Contenedores",
+            "Contenedores repartidos y los que se piden.",
+            "none",
+            query(f"queue_metrics_allocated_containers{ROOT}", "repartidos"),
+            query(f"queue_metrics_pending_containers{ROOT}", "se piden"),
+        ),
+    ),
+    row(
+        9,
+        APPLICATIONS_PANEL,
+        timeseries(
+            "Aplicaciones Terminadas",
+            "Las que acaban bien y las que fallan, por minuto.",
+            "suffix:apps/min",
+            query(f"rate(queue_metrics_apps_completed{ROOT}[5m]) * 60", "bien"),
+            query(f"rate(queue_metrics_apps_failed{ROOT}[5m]) * 60", "fallan"),
+        ),
+        STATES_PANEL,
+    ),
+    collapsed(
+        "NodeManagers y memoria",
+        row(
+            9,
+            timeseries(
+                "Memoria por Nodo",
+                "Parte repartida de cada nodo.",
+                "percentunit",
+                query(
+                    "node_manager_metrics_allocated_gb / "
+                    "(node_manager_metrics_allocated_gb + node_manager_metrics_available_gb)",
+                    "{{instance}}",
+                ),
+            ),
+            timeseries(
+                "Carpetas Inservibles",
+                "Carpetas llenas o rotas de cada NodeManager.",
+                "none",
+                query("node_manager_metrics_bad_local_dirs + node_manager_metrics_bad_log_dirs", "{{instance}}"),
+            ),
+            timeseries(
+                "Heap de YARN",
+                "Parte ocupada del heap de cada demonio.",
+                "percentunit",
+                query(HEAP.replace("used_m ", 'used_m{job="yarn"} '), "{{component}} {{instance}}"),
+            ),
+        ),
+    ),
+)
+
+
+def _on(metric: str, *matchers: str) -> str:
+    """Return the selector of a metric of the chosen nodes."""
+    chosen = ", ".join(('instance=~"$nodo"', *matchers))
+    return f"{metric}{{{chosen}}}"
+
+
+CPU_NOT_IDLE = _on("node_cpu_seconds_total", 'mode!="idle"')
+FAILED_UNITS = _on("node_systemd_unit_state", 'state="failed"')
+RECEIVED = _on("node_network_receive_bytes_total", 'device!="lo"')
+SENT = _on("node_network_transmit_bytes_total", 'device!="lo"')
+NODES_DASHBOARD = dashboard(
+    NODES,
+    "Nodos",
+    "Cada nodo por dentro: CPU, memoria, discos, red y servicios.",
+    firing('job="node"'),
+    row(
+        5,
+        _number(
+            "CPU Ocupada",
+            "Parte de la CPU que trabaja.",
+            "percentunit",
+            BUSY.replace("total{", 'total{instance=~"$nodo", '),
+            legend="{{instance}}",
+            field=_worse(0.8, 0.95),
+        ),
+        _number(
+            "Disco más Lleno",
+            "Parte ocupada del disco más lleno.",
+            "percentunit",
+            FULLEST.replace("bytes{", 'bytes{instance=~"$nodo", '),
+            legend="{{instance}}",
+            field=_worse(0.75, 0.85),
+        ),
+        _number(
+            "Servicios Fallados",
+            "Servicios que systemd da por fallados.",
+            "none",
+            f"sum by (instance) ({FAILED_UNITS})",
+            legend="{{instance}}",
+            field=_worse(1, 1),
+        ),
+    ),
+    row(
+        9,
+        timeseries(
+            "CPU por Uso",
+            "Parte de la CPU en cada uso.",
+            "percentunit",
+            query(f"avg by (instance, mode) (rate({CPU_NOT_IDLE}[5m]))", "{{mode}} {{instance}}"),
+        ),
+        timeseries(
+            "Carga por Núcleo",
+            "Procesos que corren o esperan, por núcleo: más de 1 es cola.",
+            "none",
+            query(
+                f'{_on("node_load5")} / on (instance) count by (instance) (node_cpu_seconds_total{{mode="idle"}})',
+                "{{instance}}",
+            ),
+        ),
+        timeseries(
+            "Memoria Ocupada",
+            "Parte de la memoria que no se puede dar a nadie más.",
+            "percentunit",
+            query(f"1 - {_on('node_memory_MemAvailable_bytes')} / node_memory_MemTotal_bytes", "{{instance}}"),
+        ),
+    ),
+    row(
+        9,
+        timeseries(
+            "Discos Ocupados",
+            "Parte ocupada de cada disco.",
+            "percentunit",
+            query(
+                f"1 - {_on('node_filesystem_avail_bytes', DISKS)} / node_filesystem_size_bytes",
+                "{{mountpoint}} {{instance}}",
+            ),
+        ),
+        timeseries(
+            "Discos en Uso",
+            "Parte del tiempo en que cada disco trabaja.",
+            "percentunit",
+            query(f"rate({_on('node_disk_io_time_seconds_total')}[5m])", "{{device}} {{instance}}"),
+        ),
+        timeseries(
+            "Red",
+            "Lo que entra y sale de cada nodo.",
+            "binBps",
+            query(f"sum by (instance) (rate({RECEIVED}[5m]))", "entra {{instance}}"),
+            query(f"sum by (instance) (rate({SENT}[5m]))", "sale {{instance}}"),
+        ),
+    ),
+    collapsed(
+        "Esperas y servicios",
+        row(
+            9,
+            timeseries(
+                "Espera por Falta",
+                "Parte del tiempo en que algo espera CPU, memoria o disco.",
+                "percentunit",
+                query(f"rate({_on('node_pressure_cpu_waiting_seconds_total')}[5m])", "CPU {{instance}}"),
+                query(f"rate({_on('node_pressure_memory_waiting_seconds_total')}[5m])", "memoria {{instance}}"),
+                query(f"rate({_on('node_pressure_io_waiting_seconds_total')}[5m])", "disco {{instance}}"),
+            ),
+            states(
+                "Servicios de EMR",
+                "Los servicios de cada nodo: los de EMR, la monitorización y el pipeline.",
+                query(f"max by (name, instance) ({FAILED_UNITS})", "{{name}} {{instance}}"),
+                {"mappings": [mapped(_0=("BIEN", "green"), _1=("FALLADO", "red"))]},
+            ),
+        ),
+    ),
+)
+NODES_DASHBOARD["templating"]["list"].append(
+    {
+        "allValue": ".*",
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "datasource": DATASOURCE,
+        "definition": 'label_values(up{job="node"}, instance)',
+        "hide": 0,
+        "includeAll": True,
+        "label": "Nodo",
+        "multi": True,
+        "name": "nodo",
+        "options": [],
+        "query": {"qryType": 1, "query": 'label_values(up{job="node"}, instance)', "refId": "nodo"},
+        "refresh": 2,
+        "regex": "",
+        "skipUrlSync": False,
+        "sort": 1,
+        "type": "query",
+    }
+)
+DASHBOARDS = (CLUSTER_DASHBOARD, HDFS_DASHBOARD, YARN_DASHBOARD, NODES_DASHBOARD)

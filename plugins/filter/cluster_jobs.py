@@ -1,0 +1,164 @@
+"""The scrape jobs of the cluster itself: hosts, HDFS and YARN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+# What Hadoop serves at /prom and nobody looks at, or whose names hold the ids of containers: three quarters of it.
+NOISE = (
+    "(rpcdetailed|container_resource|nn_top_user_op_counts|generic_event_type_metrics|http_server2|metrics_system"
+    "|partition_queue_metrics|fs_volume)_.*"
+)
+# Labels that change with each write to HDFS, so that every scrape would make new series, and those that say nothing.
+CHANGING = (
+    "totalsynctimes|enabledecpolicies|storageinfo|sessionid|context|clustermetrics|capacityschedulermetrics|processname"
+    "|hostname"
+)
+RELABELLING = [
+    {"source_labels": ["__name__"], "regex": NOISE, "action": "drop"},
+    {"regex": CHANGING, "action": "labeldrop"},
+]
+# By job: its daemons, whether they run on the primary, and which role of the other instances has them.
+DAEMONS = {
+    "hdfs": (("namenode", "primary", "MASTER"), ("datanode", "core", "CORE")),
+    "yarn": (("resourcemanager", "primary", "MASTER"), ("nodemanager", "worker", "CORE|TASK")),
+}
+HADOOP = {
+    "scheme": "http",
+    "namenode_port": 9870,
+    "datanode_port": 9864,
+    "resourcemanager_port": 8088,
+    "nodemanager_port": 8042,
+    "ca": "",
+    "params": {},
+}
+
+
+def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the jobs ``node``, ``hdfs`` and ``yarn``.
+
+    :param settings: ``primaries``, names of hosts; ``core`` and ``task``, addresses of the other nodes by the name that
+        the series get; ``discovery``, ``inventory`` or ``ec2``; ``cluster_id`` and ``region``, for EC2; ``hadoop``, how
+        its daemons are asked (over ``HADOOP``); ``node_exporter``, ``host:port`` of that of this node
+    :returns: jobs in Prometheus' syntax; every target has the labels ``component`` and ``instance``, the name of its
+        host, so that what is known of a host by several jobs can be put together
+    """
+    hadoop = {**HADOOP, **(settings["hadoop"] or {})}
+    own = _group(settings["node_exporter"], "node_exporter", settings["primaries"][0])
+    jobs: list[dict[str, Any]] = [{"job_name": "node", "static_configs": [own]}]
+    for name, daemons in DAEMONS.items():
+        job: dict[str, Any] = {"job_name": name, "metrics_path": "/prom"}
+        if hadoop["scheme"] != "http":
+            job["scheme"] = hadoop["scheme"]
+        if hadoop["params"]:
+            job["params"] = {key: _list(value) for key, value in hadoop["params"].items()}
+        if hadoop["ca"]:
+            job["tls_config"] = {"ca": hadoop["ca"]}
+        jobs.append({**job, **_targets(settings, daemons, hadoop), "metric_relabel_configs": RELABELLING})
+    return jobs
+
+
+def _targets(
+    settings: Mapping[str, Any], daemons: Iterable[tuple[str, str, str]], hadoop: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the discovery of the daemons of one job."""
+    hosts = {
+        "primary": {name: name for name in settings["primaries"]},
+        "core": settings["core"],
+        "worker": {**settings["core"], **settings["task"]},
+    }
+    found = {
+        daemon: [_group(f"{address}:{hadoop[f'{daemon}_port']}", daemon, name) for name, address in hosts[kind].items()]
+        for daemon, kind, _ in daemons
+    }
+    if settings["discovery"] == "inventory":
+        return {"static_configs": [group for groups in found.values() for group in groups]}
+    primary, others = daemons
+    return {
+        "static_configs": found[primary[0]],
+        "ec2_sd_configs": [_instances(settings, int(hadoop[f"{others[0]}_port"]))],
+        "relabel_configs": _relabelled(*others[::2]),
+    }
+
+
+def _group(target: str, component: str, name: str) -> dict[str, Any]:
+    return {"targets": [target], "labels": {"component": component, "instance": name}}
+
+
+def _instances(settings: Mapping[str, Any], port: int) -> dict[str, Any]:
+    """Return the discovery of the instances of this cluster that run."""
+    tag = "tag:aws:elasticmapreduce:job-flow-id"
+    return {
+        "region": settings["region"],
+        "port": port,
+        "filters": [
+            {"name": tag, "values": [settings["cluster_id"]]},
+            {"name": "instance-state-name", "values": ["running"]},
+        ],
+    }
+
+
+def _relabelled(component: str, role: str) -> list[dict[str, Any]]:
+    """Return what gives the discovered targets, and no others, their labels."""
+    tag = "__meta_ec2_tag_aws_elasticmapreduce_instance_group_role"
+    name = "__meta_ec2_private_dns_name"
+    return [
+        # What is static has its component already.
+        {"source_labels": ["component", tag], "regex": f".+;|;({role})", "action": "keep"},
+        {"source_labels": ["component"], "regex": "", "target_label": "component", "replacement": component},
+        {"source_labels": [name], "regex": "(.+)", "target_label": "instance"},
+    ]
+
+
+def _list(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def host_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return by name of a host of the inventory the address by which the primary node reaches it.
+
+    That is ``emr_cluster_address`` of the host, or else the one by which Ansible does.
+    """
+    found = {host: hostvars[host] for host in hosts}
+    return {
+        host: str(known.get("emr_cluster_address") or known.get("ansible_host") or host)
+        for host, known in found.items()
+    }
+
+
+def cluster_problems(settings: Mapping[str, Any], has_workers: bool) -> list[str]:
+    """Say what keeps the cluster from being monitored.
+
+    :param settings: those of ``cluster_scrape_configs``
+    :param has_workers: whether the inventory has the group ``emr_workers``
+    """
+    problems = []
+    if not settings["primaries"]:
+        problems.append("emr_cluster_primaries is empty: name the host of the NameNode and the ResourceManager.")
+    if settings["discovery"] == "ec2":
+        missing = [name for name in ("cluster_id", "region") if not settings[name]]
+        if missing:
+            problems.append(
+                f"emr_cluster_discovery is ec2, and the node does not tell its {' and its '.join(missing)} "
+                "(/mnt/var/lib/info): list the core and task nodes in the group emr_workers of the inventory, and set "
+                "emr_cluster_discovery: inventory."
+            )
+        if has_workers:
+            problems.append(
+                "emr_cluster_discovery is ec2, and the inventory has the group emr_workers: nodes in both would be "
+                "asked twice. Remove the group, or set emr_cluster_discovery: inventory."
+            )
+    return problems
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters of this file by name."""
+        return {
+            "cluster_problems": cluster_problems,
+            "cluster_scrape_configs": cluster_scrape_configs,
+            "host_addresses": host_addresses,
+        }

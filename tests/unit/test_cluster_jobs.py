@@ -1,0 +1,113 @@
+"""The jobs of the cluster: Prometheus takes them, each daemon is in the right one, and what cannot work is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.emr.monitoring.plugins.filter.cluster_jobs import (
+    cluster_problems,
+    cluster_scrape_configs,
+    host_addresses,
+)
+
+SETTINGS: dict[str, Any] = {
+    "primaries": ["ip-10-0-0-1.ec2.internal"],
+    "core": {"core-1": "10.0.0.2"},
+    "task": {"task-1": "10.0.0.3"},
+    "discovery": "inventory",
+    "cluster_id": "j-2AXXXXXXGAPLF",
+    "region": "eu-central-1",
+    "hadoop": {},
+    "node_exporter": "localhost:9100",
+}
+EC2 = {"discovery": "ec2", "core": {}, "task": {}}
+
+
+def jobs(**settings: Any) -> dict[str, dict[str, Any]]:
+    return {job["job_name"]: job for job in cluster_scrape_configs({**SETTINGS, **settings})}
+
+
+def targets(job: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {
+        group["targets"][0]: (group["labels"]["component"], group["labels"]["instance"])
+        for group in job["static_configs"]
+    }
+
+
+def test_each_daemon_is_asked_where_it_runs_under_the_name_of_its_host() -> None:
+    found = jobs()
+    assert {name: targets(job) for name, job in found.items()} == {
+        "node": {"localhost:9100": ("node_exporter", "ip-10-0-0-1.ec2.internal")},
+        "hdfs": {
+            "ip-10-0-0-1.ec2.internal:9870": ("namenode", "ip-10-0-0-1.ec2.internal"),
+            "10.0.0.2:9864": ("datanode", "core-1"),
+        },
+        "yarn": {
+            "ip-10-0-0-1.ec2.internal:8088": ("resourcemanager", "ip-10-0-0-1.ec2.internal"),
+            "10.0.0.2:8042": ("nodemanager", "core-1"),
+            "10.0.0.3:8042": ("nodemanager", "task-1"),
+        },
+    }
+    assert {found[name]["metrics_path"] for name in ("hdfs", "yarn")} == {"/prom"}
+
+
+def test_three_primaries_are_all_asked() -> None:
+    found = jobs(primaries=["a", "b", "c"])
+    assert [address for address in targets(found["hdfs"]) if address.endswith(":9870")] == [
+        "a:9870",
+        "b:9870",
+        "c:9870",
+    ]
+
+
+def test_a_cluster_with_tls_and_a_login_by_name() -> None:
+    hadoop = {"scheme": "https", "namenode_port": 9871, "ca": "PEM", "params": {"user.name": "prometheus"}}
+    found = jobs(hadoop=hadoop)["hdfs"]
+    assert (found["scheme"], found["tls_config"], found["params"]) == (
+        "https", {"ca": "PEM"}, {"user.name": ["prometheus"]},
+    )  # fmt: skip
+    # What is not set keeps its default.
+    assert set(targets(found)) == {"ip-10-0-0-1.ec2.internal:9871", "10.0.0.2:9864"}
+
+
+@pytest.mark.parametrize("settings", [{}, EC2, {"hadoop": {"params": {"user.name": ["a", "b"]}}}])
+def test_prometheus_takes_them(promtool: Callable[..., str], tmp_path: Path, settings: dict[str, Any]) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump({"scrape_configs": list(jobs(**settings).values())}))
+    assert "SUCCESS" in promtool("check", "config", file)
+
+
+@pytest.mark.parametrize(("job", "port", "role"), [("hdfs", 9864, "CORE"), ("yarn", 8042, "CORE|TASK")])
+def test_ec2_is_asked_for_the_instances_of_this_cluster_that_run(job: str, port: int, role: str) -> None:
+    found = jobs(**EC2)[job]
+    (discovery,) = found["ec2_sd_configs"]
+    assert (discovery["region"], discovery["port"]) == ("eu-central-1", port)
+    assert {each["name"]: each["values"] for each in discovery["filters"]} == {
+        "tag:aws:elasticmapreduce:job-flow-id": ["j-2AXXXXXXGAPLF"],
+        "instance-state-name": ["running"],
+    }
+    assert found["relabel_configs"][0]["regex"] == f".+;|;({role})"
+
+
+def test_what_cannot_be_found_is_refused_by_name() -> None:
+    assert cluster_problems(SETTINGS, has_workers=True) == []
+    assert cluster_problems({**SETTINGS, **EC2}, has_workers=False) == []
+    (twice,) = cluster_problems({**SETTINGS, **EC2}, has_workers=True)
+    assert "emr_workers" in twice
+    (unknown,) = cluster_problems({**SETTINGS, **EC2, "cluster_id": "", "region": ""}, has_workers=False)
+    assert "does not tell its cluster_id and its region" in unknown
+    (empty,) = cluster_problems({**SETTINGS, "primaries": []}, has_workers=True)
+    assert empty.startswith("emr_cluster_primaries is empty")
+
+
+def test_a_node_is_reached_by_what_the_primary_knows_it_by() -> None:
+    known = {
+        "a": {"ansible_host": "203.0.113.1", "emr_cluster_address": "10.0.0.2"},
+        "b": {"ansible_host": "10.0.0.3"},
+        "c": {},
+    }
+    assert host_addresses(known, known) == {"a": "10.0.0.2", "b": "10.0.0.3", "c": "c"}
