@@ -22,7 +22,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 ROLES = PROJECT / "roles"
 JOBS = "prometheus_scrape_configs"
 SERVICES = ("prometheus", "alertmanager", "grafana")
-IMPORTED = {"emr_node": "address", "tls": "read", **dict.fromkeys(SERVICES, "validate")}
+PARTS = dict.fromkeys((*SERVICES, "node_exporter"), "validate")
+IMPORTED = {"emr_node": "address", "tls": "read", **PARTS}
 
 
 @cache
@@ -288,7 +289,7 @@ CERTIFICATES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("mode", MODES)
 def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, mode: str) -> None:
     # Which archive is for the node, the node alone can say.
-    asked = {f"{role}_{name}" for role in SERVICES for name in ("architecture", "url")}
+    asked = {f"{role}_{name}" for role in (*SERVICES, "node_exporter") for name in ("architecture", "url")}
     names = sorted(public().keys() - asked)
     everything_on = {"grafana_metrics": True, "alertmanager_receivers": [{"name": "me"}]}
     inventory = write_inventory(checkout, {"vars of all in hosts.yml": everything_on, **CERTIFICATES})
@@ -338,8 +339,11 @@ def test_a_secret_from_a_vault_counts_wherever_it_is_set(checkout: Checkout) -> 
 def test_nothing_of_the_project_but_the_scrape_jobs_stands_where_it_could_win_over_a_user() -> None:
     shipped = [*PROJECT.glob("group_vars/*/*.yml"), *PROJECT.glob("inventory/*/*.yml")]
     said = {name for path in shipped for name in names_in(yaml.safe_load(path.read_text()))}
-    # The self-provisioning node keeps its secrets outside the project's folder: said of all, the weakest of all places.
-    assert said & public().keys() == {JOBS, "monitoring_secrets_dir"}
+    # The self-provisioning node keeps its secrets outside the project's folder, and the local cluster is one: each is
+    # said of all, the weakest of all places.
+    assert said & public().keys() == {JOBS, "monitoring_secrets_dir", "emr_cluster_monitoring"}
+    demo = yaml.safe_load((PROJECT / "inventory/demo-cluster/hosts.yml").read_text())
+    assert demo["all"]["vars"].keys() == {"emr_cluster_monitoring"}
     local = yaml.safe_load((PROJECT / "inventory/local/hosts.yml").read_text())
     assert local["all"]["vars"].keys() == {"monitoring_secrets_dir"}
 
