@@ -45,7 +45,7 @@ PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
 test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
 	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser
 
-test-all: test ## run those, and then the default scenario on Debian 13
+test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop
 	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)
 
 lint: $(LINTERS) ## check the style of everything

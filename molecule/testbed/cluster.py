@@ -7,16 +7,15 @@ are not there, and all nodes share the disk of this machine, which is what HDFS 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import testbed
-from archives import ArchiveError
+from progress import say
 
 HADOOP = testbed.TESTBED / "hadoop"
 JARS = testbed.CACHE / "hadoop-jars"
@@ -94,7 +93,7 @@ def missing() -> str:
     return "" if JARS.is_dir() or shutil.which("mvn") else "Maven (mvn), which fetches Hadoop from Maven Central"
 
 
-def ensure_jars(say: Callable[[str], None]) -> Path:
+def ensure_jars() -> Path:
     """Have Hadoop's jars, with the pinned checksums.
 
     :raises TestbedError: they cannot be had, or one has another checksum
@@ -113,7 +112,7 @@ def ensure_jars(say: Callable[[str], None]) -> Path:
     return JARS
 
 
-def ensure_image(node_image: str, say: Callable[[str], None]) -> str:
+def ensure_image(node_image: str) -> str:
     """Have the image of a node with Java; return its name."""
     image = f"emr-testbed-java:{node_image.rpartition(':')[2]}"
     if not testbed.succeeds("docker", "image", "inspect", image):
@@ -176,17 +175,21 @@ def serves(node: str, url: str) -> bool:
     return testbed.succeeds("docker", "exec", node, "curl", "--fail", "--silent", "--output", "/dev/null", url)
 
 
+def names(primary: str) -> list[str]:
+    """Return the names of all nodes of a cluster, that of the primary first."""
+    return [primary, *(f"{primary}-core-{number}" for number in range(1, len(CORES) + 1))]
+
+
 def create(name: str, ssh_port: int, published: tuple[int, ...] = ()) -> None:
     """Start the cluster, unless it runs, and wait until HDFS and YARN have both core nodes.
 
     :param name: name of the primary node; those of the core nodes end in ``-core-1`` and ``-core-2``
     :param ssh_port: port of this machine's loopback for ssh to the primary; the core nodes have the following two
     """
-    jars = ensure_jars(testbed.say)
-    image = ensure_image(testbed.ensure_archives(), testbed.say)
+    jars = ensure_jars()
+    image = ensure_image(testbed.ensure_archives())
     mounts = [f"{jars}:/usr/lib/hadoop:ro"]
-    nodes = [name, *(f"{name}-core-{number}" for number in range(1, len(CORES) + 1))]
-    for number, (node, host) in enumerate(zip(nodes, (PRIMARY, *CORES), strict=True)):
+    for number, (node, host) in enumerate(zip(names(name), (PRIMARY, *CORES), strict=True)):
         ports = () if number else published
         testbed.create(node, ssh_port + number, ports, "bookworm", java_image=image, hostname=host, mounts=mounts)
         start_daemons(node, ON_CORE if number else ON_PRIMARY)
@@ -194,12 +197,12 @@ def create(name: str, ssh_port: int, published: tuple[int, ...] = ()) -> None:
     pages = [(name, f"http://{PRIMARY}:9870/prom"), (name, f"http://{PRIMARY}:8088/prom")]
     pages += [(name, f"http://{host}:{port}/prom") for host in CORES for port in (9864, 8042)]
     testbed.wait_for(lambda: all(serves(*page) for page in pages), "The first answer of each of Hadoop's daemons", 180)
-    testbed.say(f"HDFS and YARN answer after {time.monotonic() - began:.0f} s")
+    say(f"HDFS and YARN answer after {time.monotonic() - began:.0f} s")
 
 
 def destroy(name: str) -> None:
     """Remove the cluster with all that its nodes kept."""
-    for node in (name, *(f"{name}-core-{number}" for number in range(1, len(CORES) + 1))):
+    for node in names(name):
         testbed.destroy(node)
 
 
@@ -217,18 +220,15 @@ def main() -> int:
     if arguments.command == "missing":
         print(missing())
         return 0 if missing() else 1
-    testbed.CACHE.mkdir(parents=True, exist_ok=True)
-    with (testbed.CACHE / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            if arguments.command == "create":
-                create(arguments.name, arguments.ssh_port, tuple(arguments.publish))
-            elif shutil.which("docker") and testbed.succeeds("docker", "info"):
-                destroy(arguments.name)
-        except (testbed.TestbedError, ArchiveError) as error:
-            print(f"[test bed] {error}", file=sys.stderr)
-            return 1
-    return 0
+    return testbed.one_at_a_time(lambda: carry_out(arguments))
+
+
+def carry_out(arguments: argparse.Namespace) -> None:
+    """Start or remove a cluster."""
+    if arguments.command == "create":
+        create(arguments.name, arguments.ssh_port, tuple(arguments.publish))
+    elif shutil.which("docker") and testbed.succeeds("docker", "info"):
+        destroy(arguments.name)
 
 
 if __name__ == "__main__":

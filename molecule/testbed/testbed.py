@@ -327,28 +327,33 @@ def main() -> int:
     commands.add_parser("browser", help="have Debian's Chromium")
     commands.add_parser("destroy", help="remove a node").add_argument("name", type=node_name)
     arguments = parser.parse_args()
+    return one_at_a_time(lambda: carry_out(arguments))
+
+
+def one_at_a_time(command: Callable[[], None]) -> int:
+    """Run a command while no other runs, say what the reader has to mend, and return the exit status."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    # One at a time: what one scenario starts, another could be about to remove with its own last node.
+    # What one scenario starts, another could be about to remove with its own last node.
     with (CACHE / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return carry_out(arguments)
-
-
-def carry_out(arguments: argparse.Namespace) -> int:
-    """Run a command and return the exit status."""
-    try:
-        if arguments.command == "create":
-            create(arguments.name, arguments.ssh_port, arguments.publish, arguments.system)
-        elif arguments.command == "archives":
-            ensure_archives()
-        elif arguments.command == "browser":
-            need("chromium", "chromium")
-        elif shutil.which("docker") and succeeds("docker", "info"):
-            destroy(arguments.name)
-    except (TestbedError, archives.ArchiveError) as error:
-        print(f"[test bed] {error}", file=sys.stderr)
-        return 1
+        try:
+            command()
+        except (TestbedError, archives.ArchiveError) as error:
+            print(f"[test bed] {error}", file=sys.stderr)
+            return 1
     return 0
+
+
+def carry_out(arguments: argparse.Namespace) -> None:
+    """Run a command."""
+    if arguments.command == "create":
+        create(arguments.name, arguments.ssh_port, arguments.publish, arguments.system)
+    elif arguments.command == "archives":
+        ensure_archives()
+    elif arguments.command == "browser":
+        need("chromium", "chromium")
+    elif shutil.which("docker") and succeeds("docker", "info"):
+        destroy(arguments.name)
 
 
 if __name__ == "__main__":
