@@ -22,11 +22,31 @@ ACTIVE = '{hastate="active"}'
 ROOT = '{queue="root"}'
 # Volumes of data and of the system; all else is memory or a view of another one.
 DISKS = 'fstype=~"xfs|ext[34]"'
-BUSY = '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m]))'
-FULLEST = f"max by (instance) (1 - node_filesystem_avail_bytes{{{DISKS}}} / node_filesystem_size_bytes)"
+CHOSEN = 'instance=~"$nodo"'
 HDFS_USED = f"1 - fs_namesystem_capacity_remaining{ACTIVE} / fs_namesystem_capacity_total"
 DATANODE = "org_apache_hadoop_hdfs_server_datanode_fsdataset_impl_fs_dataset_impl"
-HEAP = "jvm_metrics_mem_heap_used_m / (jvm_metrics_mem_heap_max_m > 0)"
+
+
+def _selected(metric: str, *matchers: str) -> str:
+    """Return the selector of a metric."""
+    return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def _busy(*matchers: str) -> str:
+    """Return the PromQL of the part of each node's CPU that works."""
+    idle = _selected("node_cpu_seconds_total", *matchers, 'mode="idle"')
+    return f"1 - avg by (instance) (rate({idle}[5m]))"
+
+
+def _fullest(*matchers: str) -> str:
+    """Return the PromQL of the part of each node's fullest disk that is taken."""
+    available = _selected("node_filesystem_avail_bytes", *matchers, DISKS)
+    return f"max by (instance) (1 - {available} / node_filesystem_size_bytes)"
+
+
+def _heap(job: str) -> str:
+    """Return the PromQL of the part of the heap of each of a job's daemons that is taken."""
+    return f'jvm_metrics_mem_heap_used_m{{job="{job}"}} / (jvm_metrics_mem_heap_max_m > 0)'
 
 
 def _share(of: str) -> str:
@@ -71,7 +91,7 @@ CPU_PANEL = timeseries(
     "CPU y Reparto de YARN",
     "CPU ocupada de cada nodo junto a lo que YARN ha repartido: mucho reparto y poca CPU es sitio pedido de más.",
     "percentunit",
-    query(BUSY, "CPU {{instance}}"),
+    query(_busy(), "CPU {{instance}}"),
     query(CORES_SHARE, "núcleos repartidos"),
     query(MEMORY_SHARE, "memoria repartida"),
 )
@@ -79,7 +99,7 @@ FULLEST_PANEL = timeseries(
     "Disco más Lleno",
     "El disco más lleno de cada nodo: con el 90% YARN lo retira.",
     "percentunit",
-    query(FULLEST, "{{instance}}"),
+    query(_fullest(), "{{instance}}"),
 )
 CAPACITY_PANEL = timeseries(
     "Capacidad de HDFS",
@@ -206,7 +226,7 @@ HDFS_DASHBOARD = dashboard(
                 "Heap de HDFS",
                 "Parte ocupada del heap de cada demonio.",
                 "percentunit",
-                query(HEAP.replace("used_m ", 'used_m{job="hdfs"} '), "{{component}} {{instance}}"),
+                query(_heap("hdfs"), "{{component}} {{instance}}"),
             ),
         ),
     ),
@@ -300,7 +320,7 @@ YARN_DASHBOARD = dashboard(
                 "Heap de YARN",
                 "Parte ocupada del heap de cada demonio.",
                 "percentunit",
-                query(HEAP.replace("used_m ", 'used_m{job="yarn"} '), "{{component}} {{instance}}"),
+                query(_heap("yarn"), "{{component}} {{instance}}"),
             ),
         ),
     ),
@@ -309,8 +329,7 @@ YARN_DASHBOARD = dashboard(
 
 def _on(metric: str, *matchers: str) -> str:
     """Return the selector of a metric of the chosen nodes."""
-    chosen = ", ".join(('instance=~"$nodo"', *matchers))
-    return f"{metric}{{{chosen}}}"
+    return _selected(metric, CHOSEN, *matchers)
 
 
 CPU_NOT_IDLE = _on("node_cpu_seconds_total", 'mode!="idle"')
@@ -328,7 +347,7 @@ NODES_DASHBOARD = dashboard(
             "CPU Ocupada",
             "Parte de la CPU que trabaja.",
             "percentunit",
-            BUSY.replace("total{", 'total{instance=~"$nodo", '),
+            _busy(CHOSEN),
             legend="{{instance}}",
             field=_worse(0.8, 0.95),
         ),
@@ -336,7 +355,7 @@ NODES_DASHBOARD = dashboard(
             "Disco más Lleno",
             "Parte ocupada del disco más lleno.",
             "percentunit",
-            FULLEST.replace("bytes{", 'bytes{instance=~"$nodo", '),
+            _fullest(CHOSEN),
             legend="{{instance}}",
             field=_worse(0.75, 0.85),
         ),
