@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.emr.monitoring.plugins.filter.meant import meant_list
 
 # What Hadoop serves at /prom and nobody looks at, or whose names hold the ids of containers: three quarters of it.
 NOISE = (
@@ -19,20 +23,9 @@ RELABELLING = [
     {"source_labels": ["__name__"], "regex": NOISE, "action": "drop"},
     {"regex": CHANGING, "action": "labeldrop"},
 ]
-# By job: its daemons, whether they run on the primary, and which role of the other instances has them.
-DAEMONS = {
-    "hdfs": (("namenode", "primary", "MASTER"), ("datanode", "core", "CORE")),
-    "yarn": (("resourcemanager", "primary", "MASTER"), ("nodemanager", "worker", "CORE|TASK")),
-}
-HADOOP = {
-    "scheme": "http",
-    "namenode_port": 9870,
-    "datanode_port": 9864,
-    "resourcemanager_port": 8088,
-    "nodemanager_port": 8042,
-    "ca": "",
-    "params": {},
-}
+# By job: the daemon of the primary, that of the other nodes, and which roles of instances have it.
+DAEMONS = {"hdfs": ("namenode", "datanode", ("CORE",)), "yarn": ("resourcemanager", "nodemanager", ("CORE", "TASK"))}
+DEFAULTS = Path(__file__).parents[2] / "roles/settings/defaults/main.yml"
 
 
 def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -40,11 +33,11 @@ def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     :param settings: ``primaries``, names of hosts; ``core`` and ``task``, addresses of the other nodes by the name that
         the series get; ``discovery``, ``inventory`` or ``ec2``; ``cluster_id`` and ``region``, for EC2; ``hadoop``, how
-        its daemons are asked (over ``HADOOP``); ``node_exporter``, ``host:port`` of that of this node
+        its daemons are asked (over the role's defaults); ``node_exporter``, ``host:port`` of that of this node
     :returns: jobs in Prometheus' syntax; every target has the labels ``component`` and ``instance``, the name of its
         host, so that what is known of a host by several jobs can be put together
     """
-    hadoop = {**HADOOP, **(settings["hadoop"] or {})}
+    hadoop = {**yaml_load(DEFAULTS.read_text("utf-8"))["emr_cluster_hadoop"], **(settings["hadoop"] or {})}
     own = _group(settings["node_exporter"], "node_exporter", settings["primaries"][0])
     jobs: list[dict[str, Any]] = [{"job_name": "node", "static_configs": [own]}]
     for name, daemons in DAEMONS.items():
@@ -52,34 +45,27 @@ def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         if hadoop["scheme"] != "http":
             job["scheme"] = hadoop["scheme"]
         if hadoop["params"]:
-            job["params"] = {key: _list(value) for key, value in hadoop["params"].items()}
+            job["params"] = {key: [str(item) for item in meant_list(value)] for key, value in hadoop["params"].items()}
         if hadoop["ca"]:
             job["tls_config"] = {"ca": hadoop["ca"]}
-        jobs.append({**job, **_targets(settings, daemons, hadoop), "metric_relabel_configs": RELABELLING})
+        jobs.append({**job, **_targets(settings, hadoop, *daemons), "metric_relabel_configs": RELABELLING})
     return jobs
 
 
 def _targets(
-    settings: Mapping[str, Any], daemons: Iterable[tuple[str, str, str]], hadoop: Mapping[str, Any]
+    settings: Mapping[str, Any], hadoop: Mapping[str, Any], daemon: str, other: str, roles: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the discovery of the daemons of one job."""
-    hosts = {
-        "primary": {name: name for name in settings["primaries"]},
-        "core": settings["core"],
-        "worker": {**settings["core"], **settings["task"]},
-    }
-    found = {
-        daemon: [_group(f"{address}:{hadoop[f'{daemon}_port']}", daemon, name) for name, address in hosts[kind].items()]
-        for daemon, kind, _ in daemons
-    }
-    if settings["discovery"] == "inventory":
-        return {"static_configs": [group for groups in found.values() for group in groups]}
-    primary, others = daemons
-    return {
-        "static_configs": found[primary[0]],
-        "ec2_sd_configs": [_instances(settings, int(hadoop[f"{others[0]}_port"]))],
-        "relabel_configs": _relabelled(*others[::2]),
-    }
+    """Return the discovery of one job: its daemon of the primary, and the other one on the nodes of some roles."""
+    port = hadoop[f"{other}_port"]
+    primary = [_group(f"{name}:{hadoop[f'{daemon}_port']}", daemon, name) for name in settings["primaries"]]
+    if settings["discovery"] == "ec2":
+        return {
+            "static_configs": primary,
+            "ec2_sd_configs": [_instances(settings, int(port))],
+            "relabel_configs": _relabelled(other, "|".join(roles)),
+        }
+    nodes = {name: address for role in roles for name, address in settings[role.lower()].items()}
+    return {"static_configs": primary + [_group(f"{address}:{port}", other, name) for name, address in nodes.items()]}
 
 
 def _group(target: str, component: str, name: str) -> dict[str, Any]:
@@ -109,10 +95,6 @@ def _relabelled(component: str, role: str) -> list[dict[str, Any]]:
         {"source_labels": ["component"], "regex": "", "target_label": "component", "replacement": component},
         {"source_labels": [name], "regex": "(.+)", "target_label": "instance"},
     ]
-
-
-def _list(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 def host_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import KEY, pair_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # What of the data sources is no secret, and is shown: an address can hold a token, and jsonData anything.
@@ -21,7 +22,7 @@ HARMLESS_SOURCES = [
     *("apiVersion", "prune"),
     *(f"datasources.{key}" for key in ("name", "uid", "type", "access", "isDefault", "basicAuth")),
 ]
-CERTIFICATE, KEY, METRICS_PASSWORD = "tls/certificate.pem", "tls/key.pem", "metrics_password"
+METRICS_PASSWORD = "metrics_password"  # noqa: S105  # a name
 
 
 def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +49,6 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     )
     ini = merge_hash(settings["ini"], meant["ini"])
     section, _, attempts = ATTEMPTS.partition(".")
-    pair = {CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}
     # Not beside the other credentials: another password restarts the service, as all of the configuration does.
     password = {METRICS_PASSWORD: settings["metrics_password"]} if settings["metrics_password"] else {}
     return {
@@ -59,7 +59,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             # Grafana complains at each start where these folders are missing.
             "provisioning/alerting/alerting.yml": yaml_file({"apiVersion": 1}, ["*"]),
             "provisioning/plugins/plugins.yml": yaml_file({"apiVersion": 1}, ["*"]),
-            **pair,
+            **pair_files(settings),
             **password,
         },
         "secret": [KEY, METRICS_PASSWORD, *brought["secret"]],

@@ -29,11 +29,11 @@ def web_files(settings: Mapping[str, Any], variable: str) -> dict[str, Any]:
     if password := settings["password"]:
         hashed = bcrypt_hash(password, settings["password_salt"], variable)
         web["basic_auth_users"] = {settings["username"]: hashed}
-    if not settings["certificate"]:
-        return {"web.yml": yaml_file(web, HARMLESS)}
-    web["tls_server_config"] = {"cert_file": CERTIFICATE, "key_file": KEY, "min_version": "TLS12"}
-    return {
-        "web.yml": yaml_file(web, HARMLESS),
-        CERTIFICATE: settings["certificate"],
-        KEY: settings["key"],
-    }
+    if settings["certificate"]:
+        web["tls_server_config"] = {"cert_file": CERTIFICATE, "key_file": KEY, "min_version": "TLS12"}
+    return {"web.yml": yaml_file(web, HARMLESS), **pair_files(settings)}
+
+
+def pair_files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of a service's certificate and key; none where ``certificate`` is empty."""
+    return {CERTIFICATE: settings["certificate"], KEY: settings["key"]} if settings["certificate"] else {}
