@@ -14,6 +14,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import KEY, pair_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
@@ -30,18 +31,19 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     :param settings: ``written``, see ``grafana_input`` and ``grafana_sources``; ``ini``, the role's own sections;
         ``providers`` of dashboards; ``dashboards``, the keywords of ``grafana_dashboards``; ``files``, see
-        ``service_files``; ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's
-        own metrics are off
+        ``service_files``; ``unit``, see ``unit_options``; ``certificate`` and ``key``, PEM text or empty;
+        ``metrics_password``, empty where Grafana's own metrics are off
     :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
-        ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``dashboards``, see
-        ``grafana_dashboards``; ``source_uids``; and ``attempts``, with how many wrong passwords Grafana locks a user.
-        Where there are problems the files are not whole.
+        ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``unit_files``, what is added to the
+        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; and ``attempts``, with how many wrong
+        passwords Grafana locks a user. Where there are problems the files are not whole.
     """
     written = settings["written"]
     meant = grafana_input(written)
     sources = grafana_sources(written)
     brought = service_files(settings["files"], "grafana_files")
-    problems = [*meant["problems"], *sources["problems"], *brought["problems"]]
+    unit = unit_options(**settings["unit"])
+    problems = [*meant["problems"], *sources["problems"], *brought["problems"], *unit["problems"]]
     dashboards: dict[str, Any] = collected(
         problems,
         lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
@@ -63,6 +65,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             **password,
         },
         "secret": [KEY, METRICS_PASSWORD, *brought["secret"]],
+        "unit_files": unit["files"],
         "datasources": {
             "datasources.yml": yaml_file(
                 {"apiVersion": 1, "prune": True, "datasources": sources["sources"]}, HARMLESS_SOURCES

@@ -26,6 +26,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import 
     with_self_scrape_settings,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import CERTIFICATE, web_files
 
 # What of prometheus.yml is no secret, and is shown: names, times, addresses, labels that end up in series. All else may
@@ -56,19 +57,22 @@ HARMLESS = [
 def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Make all files of the configuration, or say all that is wrong with what was written.
 
-    :param settings: ``written``, see ``prometheus_input``; ``files``, see ``service_files``; ``arguments`` of the
+    :param settings: ``written``, see ``prometheus_input``; ``files``, see ``service_files``; ``unit``, see
+        ``unit_options``; ``arguments`` of the
         program; ``defaults``, the path of the role's defaults; ``rules_dirs``, the role's own folders of rule files;
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
         each way to write it, its ``port``, and ``target``, the ``host:port`` by which the node reaches it
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
-        ``yaml_file`` returns; ``secret``, those that no diff shows; ``static_targets`` by job; and ``command_line``,
-        the arguments as systemd reads them. Where there are problems the files are not whole.
+        ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
+        ``static_targets`` by job; and ``command_line``, the arguments as systemd reads them. Where there are problems
+        the files are not whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
     thresholds = {**defaults["prometheus_alert_thresholds"], **(settings["thresholds"] or {})}
     brought = service_files(settings["files"], "prometheus_files")
+    unit = unit_options(**settings["unit"])
     scrapes_itself = _self_scrape(settings)
     problems = [
         *meant["problems"],
@@ -76,6 +80,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
         *brought["problems"],
+        *unit["problems"],
     ]
     moved = with_own_targets(meant["jobs"], settings["port"], settings["target"])
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
@@ -94,6 +99,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "problems": problems,
         "files": files,
         "secret": brought["secret"],
+        "unit_files": unit["files"],
         "static_targets": static_targets(moved),
     }
 

@@ -15,6 +15,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Pl
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, rehearse
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_check import check_dropins
 
 RUNNING = ("active", "activating", "reloading")
 # What SQLite keeps beside a database.
@@ -64,6 +65,10 @@ class Transaction:
         if self.administrator:
             self.administrator.renewed = bool(report["trees"][self.administrator.tree]["changed"])
         self.unit.restart_after, self.unit.reload_after = max(since["restart"]), max(since["reload"])
+
+    def examine(self, task: Task, stages: Mapping[str, str]) -> None:
+        """Have systemd judge what is added to the unit."""
+        check_dropins(task, stages, self.unit.name)
 
     def rehearse(self, task: Task, stages: Mapping[str, str], plan: Plan) -> None:
         """Try a start where the old service would have to stop."""

@@ -30,6 +30,9 @@ class Proof(Protocol):
     # What the manifest remembers of the service with the files, for the run that puts them back.
     notes: dict[str, Any]
 
+    def examine(self, task: Task, stages: Mapping[str, str]) -> None:
+        """Judge what is staged (folders by tree name), in check mode too; raise TreeError to have nothing changed."""
+
     def rehearse(self, task: Task, stages: Mapping[str, str], plan: Plan) -> None:
         """Try what is staged (folders by tree name) without a trace; raise TreeError to have nothing changed."""
 
@@ -157,6 +160,8 @@ def apply(
                 return {**result, **(proof.prove(result) if proof and not check else {})}
             stages = stack.enter_context(staged(task, change.plan.changed))
             warnings += run_checks(task, stages, check)
+            if proof:
+                proof.examine(task, stages)
             if check:
                 return result
             undo, before = change.prepare(stages)

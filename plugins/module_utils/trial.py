@@ -15,9 +15,13 @@ from ansible_collections.emr.monitoring.plugins.module_utils.text import printab
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_check import mask
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import ancestors, own
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_check import TREE, dropins, read_unit, whole_lines
 
 # What of a unit's [Service] section says how the service is started and kept, rather than in which sandbox.
-NOT_THE_SANDBOX = re.compile(r"Type|Exec.*|Restart.*|Timeout.*|LoadCredential|WorkingDirectory")
+NOT_THE_SANDBOX = re.compile(
+    r"Type|Exec.*|Restart.*|Timeout.*|RuntimeMaxSec|Watchdog.*|Success.*|Kill.*|Send.*|FinalKillSignal|Notify.*|Reload.*|"
+    r"LoadCredential.*|WorkingDirectory|Sockets|FileDescriptorStore.*|OOMPolicy|NonBlocking|GuessMainPID|X-.*"
+)
 LINES_SHOWN = 20
 
 
@@ -28,7 +32,7 @@ class Trial:
     :ivar command: program and arguments, as it would run but for an address to listen on that only the node has
     :ivar data_dir: the folder of its data, in whose place it gets an empty one
     :ivar ready: what it writes once it is ready
-    :ivar unit: name of the unit, whose staged file lies in the tree of the name "unit"
+    :ivar unit: name of the unit, whose staged files lie in the tree of the name "unit"
     """
 
     command: list[str]
@@ -38,9 +42,9 @@ class Trial:
 
 
 def sandbox(unit: str) -> list[str]:
-    """Return the lines of a unit file's [Service] section that say under which user and limits it runs."""
+    """Return the lines of a unit's [Service] section that say under which user and limits it runs."""
     section, found = "", []
-    for line in re.sub(r"\\\n\s*", " ", unit).splitlines():
+    for line in whole_lines(unit).splitlines():
         if line.startswith("["):
             section = line.strip()
         elif section == "[Service]" and "=" in line and line[0] not in "#;":
@@ -68,8 +72,13 @@ def rehearse(trial: Trial, task: Task, stages: Mapping[str, str], seconds: float
 
     Nothing that it does leaves the trial. Raises TreeError if it is not ready within `seconds`.
     """
-    with open(f"{stages['unit']}/{trial.unit}", encoding="utf-8") as stream:
-        properties = sandbox(stream.read())
+    stage = stages[TREE]
+    texts = [read_unit(stage, rel) for rel in (trial.unit, *dropins(task, trial.unit))]
+    place = next(tree.dest for tree in task.trees if tree.name == TREE)
+    # systemd reads that file where it is, whatever the trial sees in its place.
+    properties = [
+        line.replace(f"EnvironmentFile={place}/", f"EnvironmentFile={stage}/") for line in sandbox("\n".join(texts))
+    ]
     user = next(line.partition("=")[2] for line in properties if line.startswith("User="))
     data = tempfile.mkdtemp(prefix=f".{task.name}.trial-", dir=ancestors(trial.data_dir)[0])
     mounts = {data: trial.data_dir}

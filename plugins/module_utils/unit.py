@@ -100,7 +100,7 @@ class Service:
         code, out, err = self.run(["systemctl", "show", self.name, "--property", PROPERTIES])
         if code != 0:
             raise UnitError(f"is unknown: systemctl show failed with {err.strip()}")
-        return parse_state(out, time.time(), time.monotonic())
+        return parse_state(out, time.time(), time.monotonic(), self.name)
 
     def act(self, action: str) -> None:
         """Do one of the actions; raise UnitError if systemd refuses."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 PROPERTIES = (
     "LoadState,ActiveState,SubState,Result,UnitFileState,NeedDaemonReload,MainPID,NRestarts,Job,"
-    "ExecMainStartTimestampMonotonic"
+    "ExecMainStartTimestampMonotonic,DropInPaths"
 )
+# The drop-in that a service brings for its unit.
+DROPIN = "/etc/systemd/system/{unit}.d/emr-monitoring.conf"
 # Units without an [Install] section, generated ones and aliases cannot be enabled: asking would never end.
 ENABLED = ("enabled", "static", "indirect", "generated", "alias")
 # Empty after a boot, as the processes are that it speaks of.
@@ -36,11 +39,13 @@ class State(NamedTuple):
     now: float
 
 
-def parse_state(text: str, now: float, monotonic: float) -> State:
+def parse_state(text: str, now: float, monotonic: float, unit: str = "") -> State:
     """Return the state in `text`, the output of `systemctl show`.
 
-    `now` and `monotonic` are the wall clock and the monotonic clock at the time of the output, in seconds.
+    `now` and `monotonic` are the wall clock and the monotonic clock at the time of the output, in seconds; `unit` is
+    whose it is.
     """
+    dropin = DROPIN.format(unit=unit)
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     process = int(fields.get("ExecMainStartTimestampMonotonic") or 0)
     return State(
@@ -49,7 +54,9 @@ def parse_state(text: str, now: float, monotonic: float) -> State:
         sub=fields.get("SubState", ""),
         result=fields.get("Result", ""),
         file=fields.get("UnitFileState", ""),
-        stale=fields.get("NeedDaemonReload") == "yes",
+        # systemd does not see by itself that the first drop-in of a folder has come.
+        stale=fields.get("NeedDaemonReload") == "yes"
+        or (dropin in fields.get("DropInPaths", "").split()) != os.path.exists(dropin),
         pid=int(fields.get("MainPID") or 0),
         process=process,
         restarts=int(fields.get("NRestarts") or 0),

@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "certificate": "",
     "key": "",
     "files": {},
+    "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],
     "addresses": ["localhost:9090"],
     "port": 9090,

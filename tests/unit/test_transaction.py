@@ -38,6 +38,9 @@ class Proof:
         self.notes: dict[str, Any] = {"ready_url": "http://x"}
         self.said: list[str] = []
 
+    def examine(self, *_: Any) -> None:
+        """Judge nothing."""
+
     def rehearse(self, *_: Any) -> None:
         self.said.append("rehearse")
 
