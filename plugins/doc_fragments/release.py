@@ -72,6 +72,17 @@ options:
         description: Seconds without a byte after which a download counts as interrupted.
         type: int
         default: 60
+      proxy:
+        description:
+          - The proxy through which whoever downloads the archive gets it, C(http://), with a login where it wants one,
+            which is never shown. Empty is what the environment says, if anything.
+        type: str
+        default: ""
+      no_proxy:
+        description: Hosts, domains and addresses that are asked without O(release.proxy).
+        type: list
+        elements: str
+        default: []
       readers:
         description:
           - Who can read the data that is there. Where the version in use is C(written_by) or newer, a version that is

@@ -11,6 +11,8 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_memory_limit
 
 URL = re.compile(r"(https?://[^/?#\s]+(/[^?#\s]*)?)?")
+LOGIN = r"(%[0-9A-Fa-f]{2}|[^\s@:/?#%\x00-\x1f\x7f-\U0010ffff])*"
+PROXY = re.compile(rf"http://({LOGIN}(:{LOGIN})?@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{{1,5}})?/?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The flags of Prometheus and Alertmanager that the roles write.
 OWN_FLAGS = {
@@ -103,6 +105,17 @@ def _flag_problems(flags: Any, service: str) -> list[str]:
     return problems
 
 
+def download_proxy_problems(proxy: Any) -> list[str]:
+    """Say what is wrong with the address of the proxy for the downloads; it may hold a login, and is not shown."""
+    if _text(proxy) == "" or PROXY.fullmatch(_text(proxy)):
+        return []
+    return [
+        "monitoring_download_proxy is no address of a proxy, and not shown, for it may hold a password: write it like "
+        "http://proxy.example.com:3128, with user:password@ before the host where it wants a login, in which "
+        "@ : / ? # % are written %40 and the like. A proxy that speaks https or SOCKS itself cannot be used."
+    ]
+
+
 def grafana_login_problems(settings: Mapping[str, Any]) -> list[str]:
     """Say which names and passwords Grafana could not take, or are too short.
 
@@ -130,4 +143,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters of this file by name."""
-        return {"grafana_login_problems": grafana_login_problems, "service_problems": service_problems}
+        return {
+            "download_proxy_problems": download_proxy_problems,
+            "grafana_login_problems": grafana_login_problems,
+            "service_problems": service_problems,
+        }

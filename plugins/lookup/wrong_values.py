@@ -43,7 +43,8 @@ _raw:
 ROLES = Path(__file__).parents[2] / "roles"
 # Texts that say something by being empty: no login, no HTTPS, no address of its own. Nothing at all is the same.
 MAY_BE_EMPTY = {
-    *("tls_certificate", "tls_key", "grafana_metrics_password", "grafana_dashboards_folder", "emr_cluster_hadoop.ca"),
+    *("tls_certificate", "tls_key", "monitoring_download_proxy"),
+    *("grafana_metrics_password", "grafana_dashboards_folder", "emr_cluster_hadoop.ca"),
     *(f"{role}_{name}" for role in ("prometheus", "alertmanager", "grafana") for name in (
         "external_url", "password", "password_salt", "tls_certificate", "tls_key"
     )),

@@ -41,6 +41,8 @@ class Release(NamedTuple):
     timeout: int = 60
     archive: str | None = None
     readers: dict[str, str] | None = None
+    proxy: str = ""
+    no_proxy: list[str] | None = None
 
     @property
     def path(self) -> str:

@@ -9,6 +9,8 @@ import string
 import time
 import urllib.error
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Callable
 
 from ansible.module_utils import urls
@@ -25,6 +27,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     shown,
     write_all,
 )
+from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
 _REDIRECTS = 10
 
@@ -51,7 +54,8 @@ def download(
         if os.path.exists(part) and digest(part) == release.sha256:
             return
         try:
-            _receive(release.url, part, release.timeout, progress)
+            with _through_proxy(release):
+                _receive(release.url, part, release.timeout, progress)
             break
         except urllib.error.HTTPError as error:
             answered = True
@@ -68,7 +72,8 @@ def download(
             answered |= os.path.exists(part)
             # A host that cannot be reached is mostly a firewall, which no patience opens.
             final = isinstance(cause, (ssl.SSLCertVerificationError, _DowngradeError)) or (attempt > 1 and not answered)
-            reason = str(cause) or type(cause).__name__
+            # A proxy's own words are among them.
+            reason = printable(str(cause)) or type(cause).__name__
         if final or attempt == 5:
             raise ReleaseError(f"Downloading {shown(release.url)} failed: {reason}. {remedy}")
         sleep(2.0 ** (attempt - 1))
@@ -76,6 +81,24 @@ def download(
     if got != release.sha256:
         os.unlink(part)
         raise mismatch(release, got)
+
+
+@contextmanager
+def _through_proxy(release: Release) -> Iterator[None]:
+    """Have what is opened go through the proxy of the release, if it has one."""
+    wanted = {"http_proxy": release.proxy, "https_proxy": release.proxy, "no_proxy": ",".join(release.no_proxy or [])}
+    # No function of Ansible takes a proxy. Written small, these win over what was there.
+    before = {name: os.environ.get(name) for name in wanted}
+    if release.proxy:
+        os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _open(url: str, headers: dict[str, str], timeout: int) -> Any:

@@ -150,8 +150,9 @@ def _verified_archive(release: Release, progress: Progress) -> str:
         part = f"{DOWNLOAD}{release.name}-{release.version}-{release.sha256[:12]}.part".replace("/", "_")
         path = os.path.join(release.root, part)
         remedy = (
-            f"Set {release.name}_url to a mirror, a bucket or a file:// path that the node reaches, or set "
-            f"{release.name}_fetch to controller to download on the controller and copy the archive to the node."
+            f"Set {release.name}_url to a mirror, a bucket or a file:// path that the node reaches, set "
+            f"monitoring_download_proxy to a proxy that it reaches, or set {release.name}_fetch to "
+            "controller to download on the controller and copy the archive to the node."
         )
         download(release, path, remedy, progress=progress)
         return path

@@ -201,6 +201,8 @@ RELEASE: dict[str, Any] = {
     "cache_dir": {"type": "path"},
     "timeout": {"type": "int", "default": 60},
     "readers": {"type": "dict"},
+    "proxy": {"type": "str", "default": "", "no_log": True},
+    "no_proxy": {"type": "list", "elements": "str", "default": []},
 }
 TRIAL: dict[str, Any] = {
     "command": {"type": "list", "elements": "str", "required": True},

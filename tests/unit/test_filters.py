@@ -10,6 +10,7 @@ import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.emr.monitoring.plugins.filter.service_settings import download_proxy_problems
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
 from ansible_collections.emr.monitoring.plugins.plugin_utils.bcrypt_hash import bcrypt_hash
@@ -375,3 +376,36 @@ def test_what_is_known_of_the_targets_beforehand_is_what_stands_in_the_jobs() ->
         "ec2": [],
         "bare": [{"address": "c:3", "labels": {}}],
     }
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", None, "http://proxy", "http://proxy.example.com:3128/", "http://u:p%40s@10.0.0.1:8080", "http://[::1]:1"],
+)
+def test_the_address_of_a_proxy_is_taken(proxy: str | None) -> None:
+    assert download_proxy_problems(proxy) == []
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        *(
+            "proxy:3128",
+            "https://u:needle@proxy:1",
+            "socks5://u:needle@proxy:1",
+            "http://u:nee@needle@proxy",
+            "http://",
+        ),
+        *(
+            "http://u:needle/x@proxy",
+            "http://proxy/needle",
+            "http://proxy:1?needle",
+            "http://pro xy",
+            "http://a\nneedle",
+        ),
+    ],
+)
+def test_what_is_no_address_of_a_proxy_is_refused_and_not_shown(proxy: str) -> None:
+    (problem,) = download_proxy_problems(proxy)
+    assert problem.startswith("monitoring_download_proxy is no address of a proxy")
+    assert "needle" not in problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import gzip
 import hashlib
@@ -693,14 +694,22 @@ class Server:
         self.answers: list[Answer] = []
         self.ranges: list[str | None] = []
         self.logins: list[str | None] = []
+        # What was asked for as of a proxy, and with which login.
+        self.proxied: list[tuple[str, str | None]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.ranges.append(self.headers["Range"])
                 outer.logins.append(self.headers["Authorization"])
+                if not self.path.startswith("/"):
+                    outer.proxied.append((self.path, self.headers["Proxy-Authorization"]))
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self, outer.data)
+
+            def do_CONNECT(self) -> None:
+                outer.proxied.append((self.path, self.headers["Proxy-Authorization"]))
+                self.send_error(407, "\x1b[2J")
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -1070,3 +1079,44 @@ def test_ansible_shows_no_login_however_talkative_it_is(node: Node, server: Serv
         said = output(node, "-vvvv", **options)
         assert f"Downloading http://{server.host}/tool.tar.gz failed" in said
         assert "hunter2" not in said
+
+
+# What a proxy gets
+
+
+LOGIN = f"Basic {base64.b64encode(b'user:p@ss word').decode()}"
+
+
+def through(server: Server) -> str:
+    return f"http://user:p%40ss%20word@{server.host}"
+
+
+def test_a_download_goes_through_the_proxy_with_its_login_and_leaves_the_environment_alone(
+    node: Node, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("http_proxy", raising=False)
+    server.data, server.answers = pack(PROGRAM), [whole]
+    url = "http://archives.invalid/tool.tar.gz"
+    node.install(server.data, url=url, proxy=through(server))
+    assert server.proxied == [(url, LOGIN)]
+    assert os.environ["no_proxy"] == "*"
+    assert "http_proxy" not in os.environ
+
+
+def test_a_host_that_needs_no_proxy_is_asked_itself(node: Node, server: Server) -> None:
+    server.data, server.answers = pack(PROGRAM), [whole]
+    node.install(server.data, url=server.url, proxy="http://proxy.invalid:1", no_proxy=["example.com", "127.0.0.1"])
+    assert server.proxied == []
+
+
+def test_what_a_proxy_refuses_is_said_without_its_login_and_its_words(
+    node: Node, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(release.ReleaseError, match="Tunnel connection failed: 407") as refused:
+        node.install(b"", url="https://archives.invalid/tool.tar.gz", proxy=through(server))
+    assert server.proxied[0] == ("archives.invalid:443", LOGIN)
+    assert "p%40ss" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+    assert "monitoring_download_proxy" in str(refused.value)

@@ -188,6 +188,20 @@ def test_a_changed_unit_file_is_read_again(node: Node) -> None:
     assert node.acted() == ["daemon-reload", "restart"]
 
 
+@pytest.mark.parametrize(("there", "known"), [(True, False), (False, True), (True, True), (False, False)])
+def test_systemd_is_told_of_the_first_drop_in_of_a_folder_and_of_the_end_of_the_last(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, known: bool
+) -> None:
+    # It looks into no folder that it has not seen: NeedDaemonReload stays no.
+    dropin = tmp_path / "emr-monitoring.conf"
+    monkeypatch.setattr(unit_state, "DROPIN", str(dropin))
+    node.fields["DropInPaths"] = f"/run/{dropin.name} {dropin if known else ''}"
+    if there:
+        dropin.touch()
+    converge(node)
+    assert node.acted() == ([] if there == known else ["daemon-reload"])
+
+
 @pytest.mark.parametrize("state", ["static", "generated"])
 def test_what_cannot_be_enabled_is_not(node: Node, state: str) -> None:
     node.fields["UnitFileState"] = state
