@@ -57,6 +57,16 @@ def own_addresses(listen: Any, port: Any, url: Any) -> list[str]:
     return [*([found[1]] if found else []), *(f"{host}:{port}" for host in hosts)]
 
 
+def served_path(url: Any, kept: Any) -> str:
+    """Return the path below which a service serves its pages: ``/prometheus``, or nothing for the root.
+
+    :param url: its address in links, which may be empty
+    :param kept: whether the proxy before it leaves the path of that address in what it passes on
+    """
+    found = re.match(r"https?://[^/?#]+(/[^?#]*)", str(url or ""))
+    return found[1].rstrip("/") if found and kept else ""
+
+
 def listen_names(addresses: Iterable[Any]) -> list[str]:
     """Return those of the listen addresses that a certificate can be for: none that stands for all."""
     return [str(address) for address in dict.fromkeys(addresses) if str(address) not in ANY]
@@ -113,6 +123,7 @@ class FilterModule:
             "listen_problems": listen_problems,
             "listening_note": listening_note,
             "own_addresses": own_addresses,
+            "served_path": served_path,
             "target_host": target_host,
             "url_host": url_host,
         }

@@ -62,7 +62,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         program; ``defaults``, the path of the role's defaults; ``rules_dirs``, the role's own folders of rule files;
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
-        each way to write it, its ``port``, and ``target``, the ``host:port`` by which the node reaches it
+        each way to write it, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
+        which the node reaches it
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
         ``static_targets`` by job; and ``command_line``, the arguments as systemd reads them. Where there are problems
@@ -137,7 +138,8 @@ def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
     # The certificate itself is trusted, whoever signed it; it need not be for localhost.
     name = certificate_server_name(settings["certificate"] or "")
     tls = {"scheme": "https", "tls_config": {"ca_file": CERTIFICATE, "server_name": name}}
-    return ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
+    path = {"metrics_path": f"{settings['path']}/metrics"} if settings["path"] else {}
+    return path | ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
 
 
 def _sections(meant: Mapping[str, Any], jobs: list[Mapping[str, Any]]) -> dict[str, Any]:

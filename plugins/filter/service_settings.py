@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback, served_path
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_memory_limit
 
 URL = re.compile(r"(https?://[^/?#\s]+(/[^?#\s]*)?)?")
+# One that a service itself takes away.
+PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
 LOGIN = r"(%[0-9A-Fa-f]{2}|[^\s@:/?#%\x00-\x1f\x7f-\U0010ffff])*"
 PROXY = re.compile(rf"http://({LOGIN}(:{LOGIN})?@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{{1,5}})?/?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -18,7 +20,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 OWN_FLAGS = {
     "--web.listen-address": "{0}_listen_address and {0}_port",
     "--web.external-url": "{0}_external_url",
-    "--web.route-prefix": "{0}_external_url, of which a proxy removes the path",
+    "--web.route-prefix": "{0}_external_url, and monitoring_proxy_keeps_path where no proxy removes its path",
     "--config.file": "{0}_config",
     "--web.config.file": "{0}_username, {0}_password, tls_certificate and tls_key",
     "--storage.tsdb.path": "prometheus_data_dir",
@@ -49,6 +51,11 @@ def service_problems(settings: Mapping[str, Any], service: str) -> list[str]:
         port = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000}[service]
         problems.append(
             f"{service}_external_url is '{url}'. Write it like https://monitoring.example.com:{port}/, without a query."
+        )
+    elif not PATH.fullmatch(served_path(url, settings.get("proxy_keeps_path"))):
+        problems.append(
+            f"{service}_external_url is '{url}', and monitoring_proxy_keeps_path has the service serve below its path: "
+            "write that with letters, digits and . _ ~ - alone, as in https://monitoring.example.com/" + service + "/."
         )
     return problems
 

@@ -23,6 +23,7 @@ OWN_KEYS = {
     "server.socket": "Grafana listens on grafana_port: use that",
     "server.root_url": "use grafana_external_url",
     "server.domain": "use grafana_external_url, which has it",
+    "server.serve_from_sub_path": "use monitoring_proxy_keeps_path",
     "security.admin_user": "use grafana_admin_user",
     "security.admin_password": "use grafana_admin_password",
     "security.secret_key": "use grafana_secret_key",
@@ -33,7 +34,6 @@ OWN_KEYS = {
 # Those of which one value says what is so anyway, and the others are refused.
 ONLY = {
     "server.enforce_domain": (False, f"{ASKED}, since it does not ask by that name: leave it out"),
-    "server.serve_from_sub_path": (False, f"{ASKED}: have the proxy remove the path of grafana_external_url"),
     "security.disable_initial_admin_creation": (False, f"{ASKED}: it does so as the administrator"),
     "auth.basic.enabled": (True, f"{ASKED}: it does so with the password; auth.disable_login_form hides the form"),
     "plugins.preinstall_disabled": (True, PLUGINS),

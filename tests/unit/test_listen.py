@@ -18,6 +18,7 @@ from ansible_collections.emr.monitoring.plugins.filter.listen import (
     listen_problems,
     listening_note,
     own_addresses,
+    served_path,
     target_host,
     url_host,
 )
@@ -71,6 +72,22 @@ def test_its_own_prometheus_is_known_in_each_way_to_write_it() -> None:
     known = own_addresses("10.0.0.5", 9090, "https://a.example.com:443/x")
     assert known == ["a.example.com:443", "localhost:9090", "127.0.0.1:9090", "[::1]:9090", "10.0.0.5:9090"]
     assert own_addresses("::", 9090, None) == ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"]
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://a.example.com/prometheus/", "/prometheus"),
+        ("https://a.example.com/team/a/prometheus", "/team/a/prometheus"),
+        ("https://a.example.com/", ""),
+        ("https://a.example.com", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_service_serves_below_the_path_that_nobody_removes(url: str | None, path: str) -> None:
+    assert served_path(url, True) == path
+    assert served_path(url, False) == ""
 
 
 def test_loopback_is_whatever_no_other_node_reaches() -> None:

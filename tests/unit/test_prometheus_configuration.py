@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "arguments": [],
     "addresses": ["localhost:9090"],
     "port": 9090,
+    "path": "",
     "target": "localhost:9090",
 }
 
@@ -59,6 +60,16 @@ def test_without_a_login_nothing_asks_for_one() -> None:
     found = made(password="")
     assert set(found["files"]) == {"prometheus.yml", "web.yml", "rules/thresholds.yml", "rules/runbook.yml"}
     assert "basic_auth" not in found["files"]["prometheus.yml"]["content"] + found["files"]["web.yml"]["content"]
+
+
+def test_below_a_path_it_scrapes_itself_there_unless_a_job_says_otherwise() -> None:
+    own = [
+        {"job_name": name, "static_configs": [{"targets": [target]}]}
+        for name, target in (("a", "localhost:9090"), ("b", "node:1"))
+    ]
+    jobs = [*own, {**own[0], "job_name": "c", "metrics_path": "/federate"}]
+    config = yaml.safe_load(made({"scrape_configs": jobs}, path="/prometheus")["files"]["prometheus.yml"]["content"])
+    assert [job.get("metrics_path") for job in config["scrape_configs"]] == ["/prometheus/metrics", None, "/federate"]
 
 
 def test_the_thresholds_of_the_user_are_merged_over_those_of_the_role() -> None:

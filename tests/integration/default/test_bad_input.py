@@ -150,7 +150,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["grafana_ini.server.http_port would have no effect or break the service: use grafana_port",
          "grafana_ini.paths.data", "use grafana_data_dir",
-         "grafana_ini.server.domain", "grafana_ini.server.serve_from_sub_path can be false alone",
+         "grafana_ini.server.domain", "grafana_ini.server.serve_from_sub_path", "use monitoring_proxy_keeps_path",
          "grafana_ini.auth.basic.enabled can be true alone", "grafana_ini.database.path is /var/lib/grafana.db",
          "grafana_ini.smtp is a text: write a mapping"],
     ),
