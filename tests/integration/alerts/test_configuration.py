@@ -93,6 +93,27 @@ def test_without_receivers_it_goes_and_the_silences_stay_for_its_return(
     assert alertmanager.data(f"/api/v2/silence/{silence}")["status"]["state"] == "active"
 
 
+def test_what_is_added_to_its_unit_counts_and_goes_with_it(host: Host, playbook: Playbook) -> None:
+    added = {
+        "alertmanager_environment": {"NEEDLE": "a $secret \"in\" 'quotes'"},
+        "alertmanager_unit_dropin": {"Service": {"LimitNOFILE": 4711}},
+    }
+    done = playbook("site.yml", "--tags=alertmanager", "--diff", **added)
+    assert done.returncode == 0, done.stdout
+    assert "a $secret" not in done.stdout
+    found = unit_properties(host, UNIT, "LimitNOFILE", "MainPID")
+    assert found["LimitNOFILE"] == "4711"
+    environment = host.check_output(f"sudo cat /proc/{found['MainPID']}/environ | tr '\\0' '\\n'").splitlines()
+    assert "NEEDLE=a $secret \"in\" 'quotes'" in environment
+
+    gone = playbook("site.yml", "--tags=alertmanager,prometheus", alertmanager_receivers=[], **added)
+    assert gone.returncode == 0, gone.stdout
+    assert not host.file(f"/etc/systemd/system/{UNIT}.d").exists
+    back = playbook("site.yml", "--tags=alertmanager,prometheus")
+    assert back.returncode == 0, back.stdout
+    assert unit_properties(host, UNIT, "LimitNOFILE")["LimitNOFILE"] != "4711"
+
+
 def test_new_receivers_and_secrets_need_no_restart_and_the_most_talkative_run_shows_no_secret(
     host: Host, playbook: Playbook, prometheus: Api, alertmanager: Api, variables: dict[str, Any]
 ) -> None:

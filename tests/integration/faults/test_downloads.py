@@ -74,6 +74,24 @@ def test_a_faulty_download_is_refused_and_what_runs_runs_on(
     assert all("bytes=" in line for line in asked[-4:]), asked
 
 
+@pytest.mark.usefixtures("untouched")
+def test_through_a_proxy_the_archive_arrives_and_its_login_is_not_shown(
+    host: Host, playbook: Playbook, fault_server: str, release: Any
+) -> None:
+    def run(login: str) -> subprocess.CompletedProcess[str]:
+        proxy = fault_server.replace("//", f"//{login}@")
+        wanted = release("http://archives.example.invalid/truncated") | {"monitoring_download_proxy": proxy}
+        return playbook("site.yml", "-vvv", **wanted, prometheus_root=f"{OTHER_ROOT}/proxy")
+
+    # The server of faults stands for the proxy, which is what reaches that host; what it sends is refused as ever.
+    done = run("user:pass%40word")
+    refused(done, "The checksum of http://archives.example.invalid/truncated/", INSTALL)
+    assert "pass%40word" not in done.stdout
+    wrong = run("user:another-one")
+    refused(wrong, "407", "monitoring_download_proxy")
+    assert "another-one" not in wrong.stdout
+
+
 @pytest.mark.usefixtures("healed")
 def test_after_an_unpacking_that_was_killed_the_next_run_downloads_nothing_again(
     *, host: Host, playbook: Playbook, prometheus: Api, jobs: set[str], fault_server: str, release: Any
