@@ -39,11 +39,14 @@ down: .venv/installed ## remove the local node, or cluster
 verify: .venv/installed ## ask the local node again whether everything works
 	@ansible-playbook playbooks/verify.yml -i inventory/demo
 
-# Three keep two cores busy. They leave the time to answer to the nodes, whose containers share the CPU by themselves.
-PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target
+# All of them, whatever the first one says. Three keep two cores busy; they leave the time to answer to the nodes, whose containers share the CPU by themselves.
+PARALLEL = @nice $(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going
+# What the tests of the scenarios write there when they fail.
+FAILED := .cache/failed-tests.txt
 # One after the other: each installs into the same folder.
 test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
-	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser
+	@mkdir -p .cache && rm -f $(FAILED)
+	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser || { cat $(FAILED) 2>/dev/null; exit 1; }
 
 test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop
 	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)

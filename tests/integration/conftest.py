@@ -55,6 +55,10 @@ VARIABLES = [
     "ansible_ssh_private_key_file",
 ]
 
+# `make test` shows it last: the output of a scenario that failed is far above, between those of others.
+FAILED = PROJECT / ".cache/failed-tests.txt"
+SHOWN = 1500
+
 FINGERPRINT = (
     "sudo find /etc/prometheus /etc/grafana /etc/systemd/system /mnt/prometheus /mnt/grafana "
     "-path '*/data/*' -prune -o -maxdepth 3 -printf '%p %i %m %u %l\\n' | grep -v '/\\.lock ' | sort"
@@ -188,3 +192,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"Tested with {', '.join(versions)}")
     for variable, path in generated["testbed_chosen_archives"].items():
         terminalreporter.write_line(f"{variable} is {path}")
+    with FAILED.open("a") as stream:
+        for report in terminalreporter.getreports("failed") + terminalreporter.getreports("error"):
+            crash = getattr(report.longrepr, "reprcrash", None)
+            stream.write(f"{report.nodeid}: {crash.message if crash else report.longrepr}"[:SHOWN] + "\n\n")
