@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, local_path, parse
+from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, local_path, parse_all
 from ansible_collections.emr.monitoring.plugins.modules.service import (
     ARGUMENTS,
     INTERNAL,
@@ -61,30 +61,35 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         present = options["state"] == "present"
         payload = Renderer(self, task_vars or {}).payload(self._task.args) if present else {}
         # What a module is invoked with is logged on the node and shown by a talkative run, and these may hold a login.
-        payload |= {name: options[name] for name in ("release", "questions")}
+        payload |= {name: options[name] for name in ("release", "plugins", "questions")}
         arguments["payload"] = pack(payload)
         try:
             wanted = options["release"] if present else None
-            release = parse({**wanted, "name": options["name"]}) if wanted else None
-            if release and release.fetch == "controller" and local_path(release.url) is None:
-                check_cache(release)
-            return self._converge(arguments, release, task_vars)
+            releases = parse_all({**wanted, "name": options["name"]}, options["plugins"]) if wanted else []
+            for release in releases:
+                if release.fetch == "controller" and local_path(release.url) is None:
+                    check_cache(release)
+            return self._converge(arguments, {release.label: release for release in releases}, task_vars)
         except ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error
 
     def _converge(
-        self, arguments: dict[str, Any], release: Release | None, task_vars: dict[str, Any] | None
+        self, arguments: dict[str, Any], releases: Mapping[str, Release], task_vars: dict[str, Any] | None
     ) -> dict[str, Any]:
         host = (task_vars or {}).get("inventory_hostname", "the node")
+        archives: dict[str, str] = {}
         answer = self._module(arguments, task_vars)
-        if release and answer.get("wanted") == "archive":
-            arguments["archive"] = self._transfer(release, self._archive(release), host)
-            answer = self._module(arguments, task_vars)
-        while release and "pending" in answer:
-            pending = answer["pending"]
-            done = amount(pending["done"], pending["total"]) if pending["done"] else ""
-            Display().display(f"[{host}] {release.name} {release.version}: {pending['doing']} {done}".rstrip())
-            answer = self._module({**arguments, "job": pending["job"]}, task_vars)
+        while "wanted" in answer or "pending" in answer:
+            if "wanted" in answer:
+                release = releases[answer["wanted"]]
+                archives[release.label] = self._transfer(release, self._archive(release), host)
+                job = None
+            else:
+                pending = answer["pending"]
+                release, job = releases[pending["label"]], pending["job"]
+                done = amount(pending["done"], pending["total"]) if pending["done"] else ""
+                Display().display(f"[{host}] {release.label} {release.version}: {pending['doing']} {done}".rstrip())
+            answer = self._module({**arguments, "archives": archives, "job": job}, task_vars)
         answer.pop("invocation", None)
         return answer
 
@@ -104,7 +109,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
         def line() -> str:
             doing = f"downloading {amount(**state)}" if state["done"] else "waiting for its download"
-            return f"{release.name} {release.version}, on the controller: {doing}"
+            return f"{release.label} {release.version}, on the controller: {doing}"
 
         with telling(line):
             return cached_archive(release, progress)
@@ -115,9 +120,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # Ansible removes this directory when the action is over, however it ends.
         if shell.tmpdir is None:
             self._make_tmp_path()
-        remote: str = shell.join_path(shell.tmpdir, "release.tar.gz")
+        remote: str = shell.join_path(shell.tmpdir, f"{release.label}.archive")
         began, size = time.monotonic(), os.path.getsize(archive)
-        what = f"[{host}] {release.name} {release.version}: copying {amount(size, 0)} to the node"
+        what = f"[{host}] {release.label} {release.version}: copying {amount(size, 0)} to the node"
         with telling(lambda: f"{what} since {time.monotonic() - began:.0f} s"):
             self._transfer_file(archive, remote)
         self._fixup_perms2((shell.tmpdir, remote))

@@ -88,4 +88,30 @@ options:
           - Who can read the data that is there. Where the version in use is C(written_by) or newer, a version that is
             older than C(read_by) is refused. C(data) is the folder, for the error.
         type: dict
+  plugins:
+    description:
+      - Plugins of the program, each a C(.zip) or C(.tar.gz) whose checksum is pinned, which are fetched and unpacked as
+        O(release) is, into C(plugins/{name}/{version}) beside the folder of the releases. One that is no longer listed
+        is removed once the service works without it.
+      - A folder that does not hold the plugin and the version is never left.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The id of the plugin.
+        type: str
+        required: true
+      version:
+        description: Its version.
+        type: str
+        required: true
+      url:
+        description: Where its archive is, see O(release.url).
+        type: str
+        required: true
+      sha256:
+        description: SHA-256 of the archive, 64 hexadecimal digits.
+        type: str
+        required: true
 """

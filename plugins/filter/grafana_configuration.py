@@ -12,6 +12,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import co
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
@@ -31,32 +32,38 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     :param settings: ``written``, see ``grafana_input`` and ``grafana_sources``; ``ini``, the role's own sections;
         ``providers`` of dashboards; ``dashboards``, the keywords of ``grafana_dashboards``; ``files``, see
-        ``service_files``; ``unit``, see ``unit_options``; ``certificate`` and ``key``, PEM text or empty;
-        ``metrics_password``, empty where Grafana's own metrics are off
+        ``service_files``; ``plugins``, the arguments of ``grafana_plugins``; ``unit``, see ``unit_options``;
+        ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's own metrics are off
     :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
         ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``unit_files``, what is added to the
-        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; and ``attempts``, with how many wrong
-        passwords Grafana locks a user. Where there are problems the files are not whole.
+        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``plugins``, and ``plugin_versions`` by their
+        names; and ``attempts``, with how many wrong passwords Grafana locks a user. Where there are problems the files
+        are not whole.
     """
     written = settings["written"]
     meant = grafana_input(written)
     sources = grafana_sources(written)
     brought = service_files(settings["files"], "grafana_files")
     unit = unit_options(**settings["unit"])
-    problems = [*meant["problems"], *sources["problems"], *brought["problems"], *unit["problems"]]
+    plugins = grafana_plugins(settings["plugins"]["written"], settings["plugins"]["folder"])
+    problems = [
+        *(problem for part in (meant, sources, brought, unit, plugins) for problem in part["problems"]),
+        *path_problems(plugins["ini"], meant["ini"]),
+    ]
     dashboards: dict[str, Any] = collected(
         problems,
         lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
         {"files": {}, "folders": {}, "uids": {}, "notes": []},
     )
-    ini = merge_hash(settings["ini"], meant["ini"])
+    own = {**settings["ini"], **plugins["ini"]}
+    ini = merge_hash(own, meant["ini"])
     section, _, attempts = ATTEMPTS.partition(".")
     # Not beside the other credentials: another password restarts the service, as all of the configuration does.
     password = {METRICS_PASSWORD: settings["metrics_password"]} if settings["metrics_password"] else {}
     return {
         "files": {
             **brought["files"],
-            **collected(problems, lambda: {"grafana.ini": grafana_ini_file(ini, settings["ini"])}, {}),
+            **collected(problems, lambda: {"grafana.ini": grafana_ini_file(ini, own)}, {}),
             "provisioning/dashboards/dashboards.yml": yaml_file(settings["providers"], ["*"]),
             # Grafana complains at each start where these folders are missing.
             "provisioning/alerting/alerting.yml": yaml_file({"apiVersion": 1}, ["*"]),
@@ -73,6 +80,8 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "dashboards": dashboards,
         "source_uids": [source.get("uid") for source in sources["sources"]],
+        "plugins": plugins["plugins"],
+        "plugin_versions": {plugin["name"]: plugin["version"] for plugin in plugins["plugins"]},
         "attempts": meant["ini"].get(section, {}).get(attempts, 5),
         "problems": problems,
     }

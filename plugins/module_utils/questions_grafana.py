@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
@@ -25,6 +26,7 @@ class Grafana:
     :ivar folder: where they lie
     :ivar datasources: uids of the data sources that it was given
     :ivar notes: what to say of the dashboards
+    :ivar plugins: version of each plugin that it was given, by its id
     :ivar look: returns what its database says of the administrator
     """
 
@@ -34,6 +36,7 @@ class Grafana:
     folder: str
     datasources: list[str]
     notes: list[str] = field(default_factory=list)
+    plugins: dict[str, str] = field(default_factory=dict)
     look: Callable[[], Login] | None = None
 
     def urls(self) -> dict[str, str]:
@@ -45,8 +48,33 @@ class Grafana:
         return {
             "login": f"{self.api}/api/user",
             "search": f"{self.api}/api/search?type=dash-db&limit=5000",
+            **self.plugin_urls(),
             **sources,
         }
+
+    def plugin_urls(self) -> dict[str, str]:
+        """Return the addresses at which it tells of its plugins, by name."""
+        return {f"plugin {name}": f"{self.api}/api/plugins/{name}/settings" for name in self.plugins}
+
+    def plugin_problems(self, answers: Answers) -> list[str]:
+        """Say which plugins it did not take, and why."""
+        return [*filter(None, (self._plugin_problem(name, answers[f"plugin {name}"]) for name in self.plugins))]
+
+    def _plugin_problem(self, name: str, answer: Mapping[str, Any]) -> str:
+        said = answer["json"] if isinstance(answer["json"], dict) else {}
+        if answer["status"] != 200:
+            reason = said.get("message") or answer["error"] or f"status {answer['status']}"
+            return (
+                f"Grafana did not take the plugin {name}: {shown(reason)}. One without a signature has to be named in "
+                "grafana_ini.plugins.allow_loading_unsigned_plugins."
+            )
+        version = (said.get("info") or {}).get("version")
+        if version == self.plugins[name]:
+            return ""
+        return (
+            f"Grafana runs version {shown(str(version))} of the plugin {name}, and not {self.plugins[name]}: another "
+            "copy lies in the folder plugins of grafana_data_dir. Remove it."
+        )
 
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answers say; `late` is whether they are the last ones."""
@@ -57,7 +85,8 @@ class Grafana:
         taken_up = {each["uid"] for each in answers["search"]["json"]}
         missing = [shown(title) for uid, title in self.dashboards.items() if uid not in taken_up]
         return Found(
-            [f"Grafana has not taken up {', '.join(missing)} from {self.folder}."] if missing and late else [],
+            self.plugin_problems(answers)
+            + ([f"Grafana has not taken up {', '.join(missing)} from {self.folder}."] if missing and late else []),
             dict.fromkeys(missing, DASHBOARDS),
             [
                 *(f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()),

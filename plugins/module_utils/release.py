@@ -8,7 +8,7 @@ import os
 import re
 import urllib.error
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 BLOCK = 1 << 20
@@ -26,7 +26,10 @@ class ReleaseError(Exception):
 
 
 class Release(NamedTuple):
-    """One release to install; the fields are the module's options."""
+    """One release to install; the fields are the module's options.
+
+    That of a plugin has the name of the program, too.
+    """
 
     name: str
     version: str
@@ -43,11 +46,23 @@ class Release(NamedTuple):
     readers: dict[str, str] | None = None
     proxy: str = ""
     no_proxy: list[str] | None = None
+    plugin: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called, and what its folder belongs to."""
+        return self.plugin or self.name
 
     @property
     def path(self) -> str:
         """Directory of the release."""
         return os.path.join(self.root, self.version)
+
+    def variable(self, option: str) -> str:
+        """Name the variable in which an option of it stands."""
+        if self.plugin and option in ("version", "url", "sha256"):
+            return f"{option} of {self.plugin} in {self.name}_plugins"
+        return f"{self.name}_{'checksums' if option == 'sha256' else option}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -87,7 +102,7 @@ def parse(options: dict[str, Any]) -> Release:
         (
             "url",
             url.hostname if url.scheme in ("http", "https") else url.scheme == "file" and url.path,
-            "must start with http://, https:// or file:/// and name the .tar.gz archive",
+            "must start with http://, https:// or file:/// and name the archive",
         ),
         (
             "sha256",
@@ -112,6 +127,29 @@ def parse(options: dict[str, Any]) -> Release:
         if not valid:
             raise ReleaseError(f"{option} is {shown(value) if option == 'url' else value!r}, but it {remedy}.")
     return release
+
+
+def parse_all(options: dict[str, Any], plugins: Iterable[Mapping[str, str]]) -> list[Release]:
+    """Return the release of a program and those of its plugins, which lie beside it.
+
+    :param options: see `parse`
+    :param plugins: ``name``, ``version``, ``url`` and ``sha256`` of each
+    :raises ReleaseError: one of them cannot be
+    """
+    own: dict[str, Any] = {"exclude": [], "current": "", "readers": None}
+    return [
+        parse(options),
+        *(
+            parse({**options, **own, **plugin, "name": options["name"], "plugin": plugin["name"], "root": folder})
+            for plugin in plugins
+            for folder in [os.path.join(plugins_root(options["root"]), plugin["name"])]
+        ),
+    ]
+
+
+def plugins_root(root: str) -> str:
+    """Return the folder of all plugins of a program whose releases lie below `root`."""
+    return os.path.join(os.path.dirname(root), "plugins")
 
 
 def shown(url: str) -> str:
@@ -156,5 +194,5 @@ def mismatch(release: Release, got: str) -> ReleaseError:
     """Return the error for an archive of release whose SHA-256 is got (str)."""
     return ReleaseError(
         f"The checksum of {shown(release.url)} is wrong: expected sha256 {release.sha256}, got {got}. "
-        f"Correct {release.name}_checksums, or point {release.name}_url at the genuine archive."
+        f"Correct {release.variable('sha256')}, or point {release.variable('url')} at the genuine archive."
     )

@@ -99,7 +99,7 @@ class _Stream:
             pass
 
 
-class _Tree:
+class Tree:
     """A directory that only this process writes to, and only inside."""
 
     def __init__(self, root: str) -> None:
@@ -162,12 +162,12 @@ class _Tree:
                 raise ReleaseError(f"{link!r} is a link that leaves the release")
 
 
-def _inside(name: str) -> str:
-    """Return the path below the archive's top folder, "" for that folder itself."""
+def inside(name: str, depth: int = 1) -> str:
+    """Return a path below the folders of an archive that lie this deep, "" for one of those itself."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise ReleaseError(f"{name!r} is not a path inside the release")
-    return "/".join(parts[1:])
+    return "/".join(parts[depth:])
 
 
 def unpack(archive: str, into: str, exclude: Iterable[str] = (), progress: Progress = no_progress) -> str:
@@ -181,7 +181,7 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = (), progress: Progr
     """
     patterns = [form for pattern in exclude for form in (pattern.rstrip("/"), pattern.rstrip("/") + "/*")]
     excluded = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
-    tree = _Tree(into)
+    tree = Tree(into)
     # A bare ValueError comes from tarfile for numbers, and from os for names, that cannot be.
     damage = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError)
     with open(archive, "rb", buffering=0) as raw, ThreadPoolExecutor(1) as pool:
@@ -192,7 +192,7 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = (), progress: Progr
             tar = tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
             while member := tar.next():
                 tar.members.clear()  # type: ignore[attr-defined]  # else it grows with the archive
-                path = _inside(member.name)
+                path = inside(member.name)
                 if path and not excluded(path):
                     _place(tree, path, member, stream)
                 elif not path and not member.isdir():
@@ -217,7 +217,7 @@ def unpack(archive: str, into: str, exclude: Iterable[str] = (), progress: Progr
     return file.sha256.hexdigest()
 
 
-def _place(tree: _Tree, path: str, member: tarfile.TarInfo, stream: _Stream) -> None:
+def _place(tree: Tree, path: str, member: tarfile.TarInfo, stream: _Stream) -> None:
     if member.isdir():
         tree.directory(path)
     elif member.isreg() and not member.issparse():
@@ -225,6 +225,6 @@ def _place(tree: _Tree, path: str, member: tarfile.TarInfo, stream: _Stream) -> 
     elif member.issym():
         tree.symlink(path, member.linkname)
     elif member.islnk():
-        tree.hardlink(path, _inside(member.linkname))
+        tree.hardlink(path, inside(member.linkname))
     else:
         raise ReleaseError("it is a device, a fifo or of another kind that no release needs")

@@ -46,7 +46,7 @@ def installed_within(release: Release, folder: str, seconds: float, job: str = "
         return None
     raise ReleaseError(
         status.get("error")
-        or f"The installation of {release.name} {release.version} in {release.root} ended without a word, as it does "
+        or f"The installation of {release.label} {release.version} in {release.root} ended without a word, as it does "
         "when somebody kills it. What it had done is kept: run again."
     )
 
@@ -124,4 +124,4 @@ def _install(release: Release, file: int) -> None:
     except ReleaseError as error:
         write(error=str(error))
     except Exception as error:  # nobody else would tell of it
-        write(error=f"Installing {release.name} {release.version} failed: {type(error).__name__}: {error}")
+        write(error=f"Installing {release.label} {release.version} failed: {type(error).__name__}: {error}")

@@ -24,8 +24,13 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     no_progress,
     shown,
 )
-from ansible_collections.emr.monitoring.plugins.module_utils.release_archive import _Tree, unpack
+from ansible_collections.emr.monitoring.plugins.module_utils.release_archive import Tree, unpack
 from ansible_collections.emr.monitoring.plugins.module_utils.release_download import download
+from ansible_collections.emr.monitoring.plugins.module_utils.release_zip import (
+    is_zip,
+    refuse_another_plugin,
+    unpack_zip,
+)
 
 MARKER = ".release.json"
 STAGING = ".staging-"
@@ -132,7 +137,7 @@ def prune(release: Release) -> list[str]:
 
     Returns their names. Raises OSError.
     """
-    ages = versions(release.root, release.name)
+    ages = versions(release.root, release.label)
     ages.pop(release.version, None)
     in_use = os.path.realpath(release.current) + "/"
     removed = []
@@ -147,11 +152,11 @@ def prune(release: Release) -> list[str]:
 def _verified_archive(release: Release, progress: Progress) -> str:
     given = release.archive or local_path(release.url)
     if given is None:
-        part = f"{DOWNLOAD}{release.name}-{release.version}-{release.sha256[:12]}.part".replace("/", "_")
+        part = f"{DOWNLOAD}{release.label}-{release.version}-{release.sha256[:12]}.part".replace("/", "_")
         path = os.path.join(release.root, part)
         remedy = (
-            f"Set {release.name}_url to a mirror, a bucket or a file:// path that the node reaches, set "
-            f"monitoring_download_proxy to a proxy that it reaches, or set {release.name}_fetch to "
+            f"Set {release.variable('url')} to a mirror, a bucket or a file:// path that the node reaches, set "
+            f"monitoring_download_proxy to a proxy that it reaches, or set {release.variable('fetch')} to "
             "controller to download on the controller and copy the archive to the node."
         )
         download(release, path, remedy, progress=progress)
@@ -160,7 +165,7 @@ def _verified_archive(release: Release, progress: Progress) -> str:
         got = digest(given)
     except OSError as error:
         raise ReleaseError(
-            f"The archive {given} cannot be read: {error.strerror}. Put it there, or change {release.name}_url."
+            f"The archive {given} cannot be read: {error.strerror}. Put it there, or change {release.variable('url')}."
         ) from error
     if got != release.sha256:
         raise mismatch(release, got)
@@ -187,16 +192,23 @@ def _build(release: Release, archive: str, staging: str, progress: Progress) -> 
     os.chmod(staging, 0o755)  # noqa: S103 - services read it under their own users
     try:
         # Whoever may write the file could have changed it since it was verified.
-        if (got := unpack(archive, staging, release.exclude, progress)) != release.sha256:
+        got = (
+            unpack_zip(archive, staging, progress)
+            if is_zip(archive)
+            else unpack(archive, staging, release.exclude, progress)
+        )
+        if got != release.sha256:
             raise mismatch(release, got)
+        if release.plugin:
+            refuse_another_plugin(staging, release.plugin, release.version)
         marker = {
-            "name": release.name,
+            "name": release.label,
             "version": release.version,
             "url": shown(release.url),
             **release.identity,
         }
         content = json.dumps(marker, indent=2) + "\n"
-        _Tree(staging).file(MARKER, False, [memoryview(content.encode())])
+        Tree(staging).file(MARKER, False, [memoryview(content.encode())])
         _sync(staging)
     except OSError as error:
         if error.errno not in DISK_FULL:
@@ -204,7 +216,7 @@ def _build(release: Release, archive: str, staging: str, progress: Progress) -> 
         # gzip ends with the size of what it holds, modulo 4 GiB.
         with open(archive, "rb") as file:
             file.seek(-4, os.SEEK_END)
-            needed = int.from_bytes(file.read(4), "little")
+            needed = None if is_zip(archive) else int.from_bytes(file.read(4), "little")
         shutil.rmtree(staging, ignore_errors=True)
         raise disk_full(release.root, needed) from error
 
@@ -228,7 +240,7 @@ def install(release: Release, progress: Progress = no_progress) -> list[str] | N
         if error.errno in DISK_FULL:
             raise disk_full(release.root, None) from error
         raise ReleaseError(
-            f"Installing {release.name} {release.version} in {release.path} failed: {error}. "
+            f"Installing {release.label} {release.version} in {release.path} failed: {error}. "
             "Run the task with become, and set root to a directory on a writable disk."
         ) from error
     finally:
@@ -240,7 +252,7 @@ def _install(release: Release, progress: Progress) -> list[str]:
     if os.path.lexists(release.path) and (os.path.islink(release.path) or not os.path.lexists(marker)):
         raise ReleaseError(
             f"{release.path} exists but was not installed by this module, so it is not replaced. "
-            f"Move it away, or set root to a directory of {release.name}'s own."
+            f"Move it away, or set root to a directory of {release.label}'s own."
         )
     archive = _verified_archive(release, progress)
     staging = tempfile.mkdtemp(prefix=STAGING, dir=release.root)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -16,9 +18,15 @@ from ansible_collections.emr.monitoring.plugins.module_utils.questions import Ki
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmanager import Alertmanager
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import Prometheus
-from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, parse
+from ansible_collections.emr.monitoring.plugins.module_utils.release import (
+    Release,
+    ReleaseError,
+    parse_all,
+    plugins_root,
+)
 from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within, sweep
 from ansible_collections.emr.monitoring.plugins.module_utils.release_install import (
+    LOCK,
     in_use,
     installed_at,
     is_installed,
@@ -82,27 +90,50 @@ class ServiceRun:
 
     def present(self) -> dict[str, Any]:
         """Bring the service to the node; raise ReleaseError, TreeError, NotProvedError or UnitError."""
-        release = self._release(self.payload.get("release"))
-        if release:
+        releases = self._releases()
+        for release in releases:
             refuse_unreadable(release)
-            if not is_installed(release) and not self.check:
-                if release.fetch == "controller" and not release.archive:
-                    return {"changed": False, "wanted": "archive"}
-                pending = installed_within(release, self.params["state_dir"], PATIENCE, self.params["job"] or "")
-                if pending:
-                    return {"changed": False, "pending": pending}
-        transaction = self._transaction(installed_at(release) if release else 0)
+        missing = [release for release in releases if not is_installed(release)]
+        if missing and not self.check:
+            return self._install(missing)
+        transaction = self._transaction(max(map(installed_at, releases), default=0))
         result = apply(self.payload, self.params["state_dir"], self.check, self.relabel, transaction)
         if self.check:
             transaction.due(result)
             result.update(self.unit.preview())
-        result["changed"] = bool(
-            result["changed"] or self.actions or (release and self.check and not is_installed(release))
-        )
+        removed = self._remove_plugins({each.plugin for each in releases}) if releases else []
+        result["changed"] = bool(result["changed"] or self.actions or missing or removed)
         if self.administrator and self.administrator.waited:
             result["warnings"].append(self.administrator.waited)
         asks_in_check = not (self.check and self.params["admin"])
         return {**result, "actions": self.actions, **(self._found() if asks_in_check else {})}
+
+    def _install(self, missing: Sequence[Release]) -> dict[str, Any]:
+        """Install a release, and go on with the rest once it is there; say what is lacking or how far it is."""
+        release = missing[0]
+        if release.fetch == "controller" and not release.archive:
+            return {"changed": False, "wanted": release.label}
+        # The one that an earlier trip began may have ended since, and the next one be due.
+        label, _, job = (self.params["job"] or "").partition(" ")
+        began = job if label == release.label else ""
+        pending = installed_within(release, self.params["state_dir"], PATIENCE, began)
+        if pending:
+            job = f"{release.label} {pending['job']}"
+            return {"changed": False, "pending": {**pending, "job": job, "label": release.label}}
+        return self.present()
+
+    def _remove_plugins(self, wanted: Collection[str]) -> list[str]:
+        """Remove the plugins that are not wanted, unless nothing may be changed; return their names."""
+        folder = plugins_root(self.payload["release"]["root"])
+        # What no installation has locked is somebody else's.
+        ours = [os.path.basename(os.path.dirname(lock)) for lock in glob.glob(f"{glob.escape(folder)}/*/{LOCK}")]
+        gone = sorted(set(ours) - set(wanted))
+        for name in gone:
+            remove(name, os.path.join(folder, name), self.check)
+        if gone and not self.check:
+            with contextlib.suppress(OSError):  # others are in it
+                os.rmdir(folder)
+        return gone
 
     def asked(self) -> dict[str, Any]:
         """Say what is due, and ask the service; nothing is changed."""
@@ -138,6 +169,7 @@ class ServiceRun:
                 self.unit.act("reset-failed")
         try:
             gone, left = remove(self.params["name"], self.payload["release"]["root"], self.check)
+            gone += self._remove_plugins(())
         except OSError as error:
             raise ReleaseError(
                 f"{error.filename} cannot be removed: {error.strerror}. Run the task with become."
@@ -150,9 +182,13 @@ class ServiceRun:
             "actions": self.actions,
         }
 
-    def _release(self, options: Mapping[str, Any] | None) -> Release | None:
-        """Return the release as it is wanted."""
-        return parse({**options, "name": self.params["name"], "archive": self.params["archive"]}) if options else None
+    def _releases(self) -> list[Release]:
+        """Return the releases as they are wanted, that of the service first."""
+        options = self.payload.get("release")
+        if not options:
+            return []
+        found = parse_all({**options, "name": self.params["name"]}, self.payload["plugins"])
+        return [each._replace(archive=self.params["archives"].get(each.label)) for each in found]
 
     def _transaction(self, installed: float) -> Transaction:
         trial = self.params["trial"]
@@ -163,6 +199,7 @@ class ServiceRun:
             trial=Trial(**trial, unit=self.params["unit"]) if trial else None,
             database=self.params["database"],
             administrator=self.administrator,
+            not_taken=self._not_taken,
         )
 
     def _found(self) -> dict[str, Any]:
@@ -172,6 +209,14 @@ class ServiceRun:
             return {}
         kind = self._kind(questions["kind"], questions["about"])
         return {"found": asdict(ask_until_settled(partial(self.unit.ask, kind.urls()), kind, questions["wait"]))}
+
+    def _not_taken(self) -> str:
+        """Return what a service that has just started did not take, empty where there is nothing."""
+        questions = self.payload.get("questions")
+        if not questions or not questions["about"].get("plugins"):
+            return ""
+        grafana = Grafana(**questions["about"])
+        return " ".join(grafana.plugin_problems(self.unit.ask(grafana.plugin_urls())))
 
     def _kind(self, kind: str, about: Mapping[str, Any]) -> Kind:
         if kind == "grafana":

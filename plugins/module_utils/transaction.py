@@ -39,6 +39,7 @@ class Transaction:
         trial: Trial | None = None,
         database: str | None = None,
         administrator: Administrator | None = None,
+        not_taken: Callable[[], str] = str,
     ) -> None:
         """
         :param unit: the unit, with what it is asked
@@ -47,6 +48,7 @@ class Transaction:
         :param trial: how to try a start before the old service stops
         :param database: path of the SQLite database that another release migrates when it first starts
         :param administrator: whom Grafana is made to let in
+        :param not_taken: returns what the service, which has just started, did not take of what it was given
         """
         self.unit = unit
         self.on_change = on_change
@@ -54,6 +56,7 @@ class Transaction:
         self.trial = trial
         self.database = database
         self.administrator = administrator
+        self.not_taken = not_taken
         self.notes = {"ready_url": unit.ready_url}
         self.attempted = False
 
@@ -125,7 +128,10 @@ class Transaction:
         self.due(report)
         self.attempted = True
         try:
-            return self.unit.converge()
+            found = self.unit.converge()
+            if {"start", "restart"} & set(self.unit.actions) and (said := self.not_taken()):
+                raise UnitError(f"works, but not with all that it was given: {said}")
+            return found
         except UnitError as error:
             raise NotProvedError(self.unit.report(error)) from error
 

@@ -89,9 +89,10 @@ options:
   payload:
     description: Internal. What the action plugin of the same name has checked and rendered.
     type: str
-  archive:
-    description: Internal. Path of the release's archive on the node, set by the action plugin.
-    type: path
+  archives:
+    description: Internal. Paths of archives on the node, by the label of their release, set by the action plugin.
+    type: dict
+    default: {}
   job:
     description: Internal. The installation to wait for, set by the action plugin.
     type: str
@@ -204,6 +205,12 @@ RELEASE: dict[str, Any] = {
     "proxy": {"type": "str", "default": "", "no_log": True},
     "no_proxy": {"type": "list", "elements": "str", "default": []},
 }
+PLUGIN: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str", "required": True},
+    "url": {"type": "str", "required": True, "no_log": True},
+    "sha256": {"type": "str", "required": True},
+}
 TRIAL: dict[str, Any] = {
     "command": {"type": "list", "elements": "str", "required": True},
     "data_dir": {"type": "path", "required": True},
@@ -221,12 +228,13 @@ QUESTIONS: dict[str, Any] = {
     "about": {"type": "dict", "required": True},
     "wait": {"type": "float", "default": 0},
 }
-INTERNAL = ("payload", "archive", "job")
+INTERNAL = ("payload", "archives", "job")
 ARGUMENTS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent", "asked"], "default": "present"},
     "unit": {"type": "str", "required": True},
     "release": {"type": "dict", "options": RELEASE},
+    "plugins": {"type": "list", "elements": "dict", "options": PLUGIN, "default": []},
     "trees": {"type": "dict", "default": {}},
     "links": {"type": "dict", "default": {}},
     "checks": {"type": "list", "elements": "list", "default": []},
@@ -248,12 +256,12 @@ ARGUMENTS: dict[str, Any] = {
     "watch": {"type": "float", "default": 6},
     "state_dir": {"type": "path", "default": "/var/lib/ansible-template-tree"},
     "payload": {"type": "str", "no_log": True},
-    "archive": {"type": "path"},
+    "archives": {"type": "dict", "default": {}},
     "job": {"type": "str"},
 }
 REQUIRED_IF = [("state", "absent", ["release"])]
 # What the action plugin checks and puts into the payload.
-PACKED = ("release", "trees", "links", "checks", "questions")
+PACKED = ("release", "plugins", "trees", "links", "checks", "questions")
 
 
 def main() -> None:

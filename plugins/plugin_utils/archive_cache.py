@@ -37,7 +37,7 @@ def cached_archive(release: Release, progress: Progress = no_progress) -> str:
         elif (got := digest(kept)) != release.sha256:
             raise mismatch(release, got)
     except OSError as error:
-        option = f"{release.name}_{'url' if local else 'cache_dir'}"
+        option = release.variable("url" if local else "cache_dir")
         raise ReleaseError(
             f"{option} is {local or release.cache_dir!r}, which the controller cannot use: {error}. "
             f"Set {option} to a path that the user who runs Ansible can {'read' if local else 'write'}."
@@ -52,7 +52,7 @@ def _base_name(url: str) -> str:
 def _download(release: Release, kept: str, progress: Progress) -> None:
     part = f"{kept}.{release.sha256[:12]}.part"
     remedy = (
-        f"Set {release.name}_url to a mirror that the controller reaches, "
+        f"Set {release.variable('url')} to a mirror that the controller reaches, "
         f"or download the archive elsewhere and put it on the controller as {kept}."
     )
     download(release, part, remedy, progress=progress)

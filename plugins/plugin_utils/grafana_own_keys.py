@@ -4,8 +4,7 @@ from __future__ import annotations
 
 ASKED = "the run asks Grafana, and would no longer get an answer"
 PLUGINS = (
-    "Grafana fetches no plugin at its start, since it would unload its own Prometheus data source: unpack plugins into "
-    "the folder plugins of grafana_data_dir"
+    "Grafana fetches no plugin at its start, since it would unload its own Prometheus data source: use grafana_plugins"
 )
 DATABASE = "Grafana can write grafana_data_dir alone: use that for another place"
 # What each value is refused for. Keys that are no more than a default of the role, such as log.mode, are not here.

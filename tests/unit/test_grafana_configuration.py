@@ -26,6 +26,7 @@ SETTINGS: dict[str, Any] = {
     "providers": {"apiVersion": 1, "providers": []},
     "dashboards": {"others": None, "own": [], "folder": "Pipeline", "time_range": "1h", "refresh": "15s"},
     "files": {},
+    "plugins": {"written": [], "folder": "/mnt/grafana/plugins"},
     "unit": {"service": "grafana", "unit": "x.service", "environment": {}, "dropin": {}},
     "certificate": "",
     "key": "",
