@@ -130,7 +130,7 @@ class Transaction:
         try:
             found = self.unit.converge()
             if {"start", "restart"} & set(self.unit.actions) and (said := self.not_taken()):
-                raise UnitError(f"works, but not with all that it was given: {said}")
+                raise UnitError(f"works, but not with all that it was given: {said.rstrip('.')}")
             return found
         except UnitError as error:
             raise NotProvedError(self.unit.report(error)) from error

@@ -322,6 +322,36 @@ def another_secret_key(grafana: Grafana, prometheus: str) -> Iterator[tuple[str,
         yield "health with the first key again", [states()]
 
 
+def plugins(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
+    """Which of them it takes, from the folder that their section names and below it."""
+    sections = []
+    for name in ("acme-allowed-panel", "acme-unsigned-panel"):
+        folder = grafana.root / "unpacked" / name / "1.2.0" / "top"
+        folder.mkdir(parents=True)
+        about = {"id": name, "name": name, "type": "panel", "info": {"version": "1.2.0"}}
+        (folder / "plugin.json").write_text(json.dumps({**about, "dependencies": {"grafanaDependency": ">=9.0.0"}}))
+        (folder / "module.js").write_text("")
+        sections.append(f"[plugin.{name}]\npath = {folder.parent}")
+    allowed = f"{QUIET}allow_loading_unsigned_plugins = acme-allowed-panel\n"
+    grafana.ini(more=allowed + "\n".join(sections))
+    with grafana.running():
+        for name in ("acme-allowed-panel", "acme-unsigned-panel", "acme-none-panel"):
+            status, content = grafana.call(f"/api/plugins/{name}/settings")
+            yield name, [status, content.get("message"), content.get("info", {}).get("version")]
+        yield "stranger", stranger(grafana, "GET", "/api/plugins/acme-allowed-panel/settings")
+
+
+def below_a_path(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
+    """Where it serves that leaves no path to a proxy, and where it sends who asks elsewhere."""
+    root = "https://x.example.com/team/grafana/"
+    grafana.ini(more=f"{QUIET}[server]\nroot_url = {root}\nserve_from_sub_path = true\n[metrics]\nenabled = true")
+    with grafana.running():
+        for path in ("/api/health", "/api/user", "/login", "/metrics", "/d/a"):
+            yield path, stranger(grafana, "GET", path)
+            if path != "/login":  # a page, which the stand-in does not have
+                yield f"/team/grafana{path}", stranger(grafana, "GET", f"/team/grafana{path}")
+
+
 def errors_of_a_start(grafana: Grafana, _: str) -> Iterator[tuple[str, Answer]]:
     """None, unless a folder is missing for which Grafana looks."""
     with grafana.running():
@@ -353,6 +383,8 @@ CASES: dict[str, Case] = {
         no_folder_of_dashboards,
         one_uid_twice,
         another_secret_key,
+        plugins,
+        below_a_path,
         errors_of_a_start,
     )
 }

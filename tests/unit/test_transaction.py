@@ -383,8 +383,8 @@ def test_a_copy_that_does_not_fit_is_refused_before_anything_changes(
 @pytest.mark.parametrize(
     ("fields", "did", "said"),
     [
-        ({}, ["daemon-reload", "enable", "reset-failed", "restart"], "runs again; it was ready"),
-        ({"UnitFileState": "disabled"}, ["daemon-reload", "disable", "reset-failed", "restart"], "runs again"),
+        ({}, ["daemon-reload", "enable", "stop", "reset-failed", "start"], "runs again; it was ready"),
+        ({"UnitFileState": "disabled"}, ["daemon-reload", "disable", "stop", "reset-failed", "start"], "runs again"),
         ({"ActiveState": "inactive"}, ["daemon-reload", "stop", "enable"], "did not run then, and does not now"),
         ({"LoadState": "not-found"}, ["daemon-reload"], "nothing of it is left enabled or running"),
     ],
@@ -398,7 +398,7 @@ def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], 
     assert made.unit.actions == did
 
 
-@pytest.mark.parametrize(("attempted", "action"), [("reload", "reload"), ("restart", "restart"), ("", "restart")])
+@pytest.mark.parametrize(("attempted", "action"), [("reload", "reload"), ("restart", "start"), ("", "start")])
 def test_what_only_had_to_load_its_configuration_is_not_restarted(attempted: str, action: str) -> None:
     """Of a run that was killed nobody knows what it did."""
     made = Transaction(Unit(), {}, 0)

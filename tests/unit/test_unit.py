@@ -57,6 +57,7 @@ class Node:
             "reset-failed": lambda: self.fields.update(ActiveState="inactive"),
             "enable": lambda: self.fields.update(UnitFileState="enabled"),
             "disable": lambda: self.fields.update(UnitFileState="disabled"),
+            "stop": lambda: self.fields.update(ActiveState="inactive", MainPID="0"),
             "start": self.begin,
             "restart": self.begin,
             "reload": self.load,
@@ -675,7 +676,7 @@ def test_what_was_put_back_is_started_and_waited_for(node: Node, status: int) ->
     service = node.service(timeout=5.0)
     service.fetch = lambda url: Answer(next(answers) if url == READY else 0)
     service.run_again(READY, enabled=False, reload=False)
-    assert service.actions == ["daemon-reload", "disable", "reset-failed", "restart"]
+    assert service.actions == ["daemon-reload", "disable", "stop", "reset-failed", "start"]
     assert next(answers, None) is None
 
 
@@ -685,7 +686,20 @@ def test_what_was_put_back_and_does_not_run_either_is_said(node: Node) -> None:
         node.service().run_again(READY, enabled=True, reload=False)
 
 
-@pytest.mark.parametrize(("active", "action"), [("active", "reload"), ("failed", "restart")])
+def test_what_hangs_and_is_killed_late_leaves_the_old_service_its_whole_time(node: Node) -> None:
+    """systemd gives it a minute; the start may have less."""
+    stop = node.hooks["stop"]
+
+    def slow() -> None:
+        time.sleep(0.5)
+        stop()
+
+    node.hooks["stop"] = slow
+    assert node.service().timeout < 0.5
+    node.service().run_again(READY, enabled=True, reload=False)
+
+
+@pytest.mark.parametrize(("active", "action"), [("active", "reload"), ("failed", "start")])
 def test_a_process_that_runs_since_before_only_loads_again_what_was_put_back(
     node: Node, active: str, action: str
 ) -> None:
