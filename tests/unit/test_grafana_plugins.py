@@ -180,16 +180,16 @@ def test_the_controller_is_asked_for_each_archive_in_turn(node: Node) -> None:
     run = Run(node, [wanted(node, SOUND)], fetch="controller")
     assert run.installed() == {"changed": False, "wanted": "tool"}
     archives = {"tool": next(node.folder.glob("*.tar.gz")), NAME: next(node.folder.glob("*.zip"))}
-    run.params["archives"] = {"tool": str(archives["tool"])}
+    run.params = {**run.params, "archives": {"tool": str(archives["tool"])}}
     assert run.installed() == {"changed": False, "wanted": NAME}
-    run.params["archives"] = {label: str(path) for label, path in archives.items()}
+    run.params = {**run.params, "archives": {label: str(path) for label, path in archives.items()}}
     assert run.installed() == {}
     assert names(node) == [NAME]
 
 
 def test_the_job_of_a_release_is_not_taken_for_that_of_the_next(node: Node) -> None:
     run = Run(node, [wanted(node, SOUND)])
-    run.params["job"] = f"tool {'0' * 32}"
+    run.params = {**run.params, "job": f"tool {'0' * 32}"}
     release_install.install(run._releases()[0])
     assert run.installed() == {}
     assert names(node) == [NAME]

@@ -56,7 +56,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Plugin:
 
 def test_they_come_change_and_go(host: Host, run: Run, grafana: Api, plugin: Plugin) -> None:
     def installed() -> list[str]:
-        return host.check_output(f"ls {FOLDER}").split()
+        return list(host.check_output(f"ls {FOLDER}").split())
 
     def version() -> tuple[int, Any]:
         status, answer = grafana(f"/api/plugins/{NAME}/settings")
