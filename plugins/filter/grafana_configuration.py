@@ -36,9 +36,9 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's own metrics are off
     :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
         ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``unit_files``, what is added to the
-        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``plugins``, and ``plugin_versions`` by their
-        names; and ``attempts``, with how many wrong passwords Grafana locks a user. Where there are problems the files
-        are not whole.
+        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``ini_keys``, those of the user by section;
+        ``plugins``, and ``plugin_versions`` by their names; and ``attempts``, with how many wrong passwords Grafana
+        locks a user. Where there are problems the files are not whole.
     """
     written = settings["written"]
     meant = grafana_input(written)
@@ -80,6 +80,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "dashboards": dashboards,
         "source_uids": [source.get("uid") for source in sources["sources"]],
+        "ini_keys": {section: list(keys) for section, keys in meant["ini"].items()},
         "plugins": plugins["plugins"],
         "plugin_versions": {plugin["name"]: plugin["version"] for plugin in plugins["plugins"]},
         "attempts": meant["ini"].get(section, {}).get(attempts, 5),

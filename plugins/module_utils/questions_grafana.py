@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
+from ansible_collections.emr.monitoring.plugins.module_utils.grafana_settings import ignored_settings
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
 
 # How long Grafana may take to look for new dashboards: it does every 10 s.
@@ -27,6 +28,8 @@ class Grafana:
     :ivar datasources: uids of the data sources that it was given
     :ivar notes: what to say of the dashboards
     :ivar plugins: version of each plugin that it was given, by its id
+    :ivar ini: the keys that a user wrote into its configuration, by section
+    :ivar defaults: path of the defaults.ini of its release
     :ivar look: returns what its database says of the administrator
     """
 
@@ -37,6 +40,8 @@ class Grafana:
     datasources: list[str]
     notes: list[str] = field(default_factory=list)
     plugins: dict[str, str] = field(default_factory=dict)
+    ini: dict[str, list[str]] = field(default_factory=dict)
+    defaults: str = ""
     look: Callable[[], Login] | None = None
 
     def urls(self) -> dict[str, str]:
@@ -91,6 +96,7 @@ class Grafana:
             [
                 *(f"{shown(title)}: /d/{uid}" for uid, title in self.dashboards.items()),
                 *map(shown, self.notes),
+                *map(shown, ignored_settings(self.defaults, self.ini)),
                 *(
                     f"The data source {shown(uid)} cannot be asked whether it works: its type has no such question."
                     for uid in self.datasources

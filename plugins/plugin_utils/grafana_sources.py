@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,15 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 TEXT = {"name", "uid", "type", "url", "user", "database", "basicAuthUser", "access"}
 TEXT_BELOW = {"secureJsonData"}
 NEEDED = ("name", "uid", "type")
+# All that Grafana reads (pkg/services/provisioning/datasources/types.go, and its sample.yaml); it ignores the rest.
+KEYS = (
+    TEXT
+    | TEXT_BELOW
+    | {
+        *("apiVersion", "basicAuth", "correlations", "editable", "isDefault", "jsonData", "orgId", "version"),
+        "withCredentials",
+    }
+)
 TRUE = ("true", "1", "yes", "on")
 
 
@@ -60,6 +70,13 @@ def _source(gate: Written, where: str, item: Mapping[str, Any]) -> dict[str, Any
     where = f"{where}, {name}" if name else where
     source = {key: _value(gate, f"{where}: {key}", key, value) for key, value in item.items() if key != "name"}
     source = {"name": name, **source} if "name" in item else source
+    for key in sorted(map(str, item.keys() - KEYS)):
+        near = difflib.get_close_matches(key, KEYS, n=1)
+        gate.problems.append(
+            f"{where} has {key}, which Grafana would ignore: "
+            + (f"did you mean {near[0]}?" if near else "an option of its type belongs below jsonData")
+            + ("" if near else ", a secret below secureJsonData.")
+        )
     missing = [key for key in NEEDED if item.get(key) in (None, "")]
     if missing:
         gate.problems.append(f"{where} has no {' and no '.join(missing)}: each data source needs {', '.join(NEEDED)}.")

@@ -63,6 +63,24 @@ def test_what_a_source_needs_is_named(key: str, value: Any) -> None:
     assert f"has no {key}:" in message
 
 
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("isDefualt", "did you mean isDefault?"),
+        ("URL", "an option of its type belongs below jsonData"),
+        ("basicAuthPassword", "did you mean"),
+        ("tlsSkipVerify", "belongs below jsonData, a secret below secureJsonData."),
+        ("httpHeaderValue1", "a secret below secureJsonData."),
+    ],
+)
+def test_what_grafana_would_ignore_is_refused_and_not_shown(key: str, remedy: str) -> None:
+    message = problem(further=[{**LOGS, key: "s3cret-word"}])
+    assert f"has {key}, which Grafana would ignore: " in message
+    assert remedy in message
+    assert "s3cret-word" not in message
+    assert given(further=[{**LOGS, "correlations": [], "orgId": 1, "editable": False}])["problems"] == []
+
+
 @pytest.mark.parametrize("key", ["name", "uid"])
 def test_two_of_a_name_or_uid_are_refused(key: str) -> None:
     assert problem(further=[{**LOGS, key: OWN[key]}]) == (
