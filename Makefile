@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 # What is too long for every day.
-LONG_SCENARIOS := debian13 cluster
+LONG_SCENARIOS := debian13 cluster database
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -89,6 +89,11 @@ molecule: .venv/installed ## run the scenarios on local nodes, three at a time
 
 molecule-%: .venv/installed
 	@molecule test --scenario-name $*
+
+# The stand-in for Grafana knows SQLite alone.
+molecule-database: .venv/installed
+	@if [ -n "$(TESTBED_GRAFANA_ARCHIVE)" ]; then molecule test --scenario-name database; \
+	else echo "SKIPPED database: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no PostgreSQL"; fi
 
 # Hadoop comes from Maven Central, by Maven.
 molecule-cluster: .venv/installed

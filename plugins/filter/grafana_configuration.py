@@ -10,6 +10,7 @@ from ansible.utils.vars import merge_hash
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_database import PASSWORD, grafana_database_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
@@ -32,8 +33,10 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     :param settings: ``written``, see ``grafana_input`` and ``grafana_sources``; ``ini``, the role's own sections;
         ``providers`` of dashboards; ``dashboards``, the keywords of ``grafana_dashboards``; ``files``, see
-        ``service_files``; ``plugins``, the arguments of ``grafana_plugins``; ``unit``, see ``unit_options``;
-        ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's own metrics are off
+        ``service_files``; ``plugins``, the arguments of ``grafana_plugins``; ``database``, see
+        ``grafana_database_files``, and ``config_dir``, the folder of all this on the node; ``unit``, see
+        ``unit_options``; ``certificate`` and ``key``, PEM text or empty; ``metrics_password``, empty where Grafana's
+        own metrics are off
     :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
         ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``unit_files``, what is added to the
         unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``ini_keys``, those of the user by section;
@@ -46,8 +49,9 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     brought = service_files(settings["files"], "grafana_files")
     unit = unit_options(**settings["unit"])
     plugins = grafana_plugins(settings["plugins"]["written"], settings["plugins"]["folder"])
+    database = grafana_database_files(settings["database"], settings["config_dir"], meant["ini"])
     problems = [
-        *(problem for part in (meant, sources, brought, unit, plugins) for problem in part["problems"]),
+        *(problem for part in (meant, sources, brought, unit, plugins, database) for problem in part["problems"]),
         *path_problems(plugins["ini"], meant["ini"]),
     ]
     dashboards: dict[str, Any] = collected(
@@ -55,7 +59,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
         {"files": {}, "folders": {}, "uids": {}, "notes": []},
     )
-    own = {**settings["ini"], **plugins["ini"]}
+    own = {**settings["ini"], **database["ini"], **plugins["ini"]}
     ini = merge_hash(own, meant["ini"])
     section, _, attempts = ATTEMPTS.partition(".")
     # Not beside the other credentials: another password restarts the service, as all of the configuration does.
@@ -70,8 +74,9 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             "provisioning/plugins/plugins.yml": yaml_file({"apiVersion": 1}, ["*"]),
             **pair_files(settings),
             **password,
+            **database["files"],
         },
-        "secret": [KEY, METRICS_PASSWORD, *brought["secret"]],
+        "secret": [KEY, METRICS_PASSWORD, PASSWORD, *brought["secret"]],
         "unit_files": unit["files"],
         "datasources": {
             "datasources.yml": yaml_file(
@@ -88,11 +93,14 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def grafana_database(ini: Any, data_dir: str) -> str:
+def grafana_database(ini: Any, data_dir: str, elsewhere: Any) -> str:
     """Return the path of Grafana's SQLite database, empty where it has another one.
 
     :param ini: what the user wrote into ``grafana_ini``, right or wrong
+    :param elsewhere: what he wrote into ``grafana_database``
     """
+    if elsewhere:
+        return ""
     database = ini_sections(Written(), ini).get("database", {})
     if database.get("type", "sqlite3") != "sqlite3" or "url" in database:
         return ""

@@ -99,6 +99,12 @@ def no_answer(url: str, answer: Answer) -> str:
     return f"{url} answers HTTP {answer.status}{hint}" if answer.status else f"{url} cannot be read: {answer.error}"
 
 
+def gauge(page: str, metric: str) -> float | None:
+    """Return the value of `metric` on a page of metrics in Prometheus' text format, None if absent."""
+    match = re.search(rf"^{re.escape(metric)}(?:\{{.*\}})?[ \t]+(\S+)", page, re.MULTILINE)
+    return float(match.group(1)) if match else None
+
+
 def parsed(body: str) -> Any:
     """Return what the JSON text `body` holds, None if it is none."""
     try:

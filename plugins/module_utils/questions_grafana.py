@@ -45,12 +45,13 @@ class Grafana:
     look: Callable[[], Login] | None = None
 
     def urls(self) -> dict[str, str]:
-        """Return the addresses to ask, by name; the login first, since no more is asked where that is refused."""
+        """Return the addresses to ask, by name; the login early, since no more is asked where that is refused."""
         sources = {
             f"health of {uid}": f"{self.api}/api/datasources/uid/{quote(uid, safe='')}/health"
             for uid in self.datasources
         }
         return {
+            "health": f"{self.api}/api/health",
             "login": f"{self.api}/api/user",
             "search": f"{self.api}/api/search?type=dash-db&limit=5000",
             **self.plugin_urls(),
@@ -83,6 +84,13 @@ class Grafana:
 
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answers say; `late` is whether they are the last ones."""
+        health = answers["health"]
+        if health["status"] == 503:
+            # It then refuses every login, the right one, too.
+            return Found(problems=["Grafana does not reach its database, and refuses every login until it does."])
+        if "timed out" in health["error"]:
+            said = failure(f"{self.api}/api/health", health, "")
+            return Found(problems=[f"{said} It hangs where its database does."])
         if answers["search"]["status"] != 200:
             # Only now: to look a login up means to hash a password ten thousand times.
             said = failure(f"{self.api}/api/search, asked as {self.user}", answers["search"], self._hint())

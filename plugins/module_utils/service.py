@@ -200,6 +200,7 @@ class ServiceRun:
             database=self.params["database"],
             administrator=self.administrator,
             not_taken=self._not_taken,
+            hints=self.params["hints"],
         )
 
     def _found(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,6 +41,7 @@ class Transaction:
         database: str | None = None,
         administrator: Administrator | None = None,
         not_taken: Callable[[], str] = str,
+        hints: Mapping[str, str] | None = None,
     ) -> None:
         """
         :param unit: the unit, with what it is asked
@@ -48,6 +50,7 @@ class Transaction:
         :param trial: how to try a start before the old service stops
         :param database: path of the SQLite database that another release migrates when it first starts
         :param administrator: whom Grafana is made to let in
+        :param hints: what a line of the journal means, by a regular expression for it
         :param not_taken: returns what the service, which has just started, did not take of what it was given
         """
         self.unit = unit
@@ -57,6 +60,7 @@ class Transaction:
         self.database = database
         self.administrator = administrator
         self.not_taken = not_taken
+        self.hints = hints or {}
         self.notes = {"ready_url": unit.ready_url}
         self.attempted = False
 
@@ -133,7 +137,9 @@ class Transaction:
                 raise UnitError(f"works, but not with all that it was given: {said.rstrip('.')}")
             return found
         except UnitError as error:
-            raise NotProvedError(self.unit.report(error)) from error
+            said = self.unit.report(error)
+            meant = [meaning for pattern, meaning in self.hints.items() if re.search(pattern, said)]
+            raise NotProvedError("\n".join([said, *meant])) from error
 
     def put_back(self, remembered: Mapping[str, Any], restore: Callable[[], None]) -> str:
         """Put the old files and the old database back, and have the old service run as it did.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
-from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, no_answer, parsed
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, gauge, no_answer, parsed
 from ansible_collections.emr.monitoring.plugins.module_utils.text import harmless
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_journal import last_lines
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
@@ -26,6 +25,8 @@ INTERVAL = 0.15
 WATCH_INTERVAL = 0.5
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
+# A service that has run for longer than its start may take is not starting any more: it hangs, or lacks something.
+SETTLED_TIMEOUT = 20.0
 # What a login that the database does not know would come to: Grafana counts it as a wrong password.
 NOT_ASKED = {
     "wrong": "not asked, since the database holds another password",
@@ -36,12 +37,6 @@ Run = Callable[..., Any]
 
 class UnitError(Exception):
     """The unit cannot be brought to the wanted state; the text goes on from the unit's name."""
-
-
-def gauge(page: str, metric: str) -> float | None:
-    """Return the value of `metric` on a page of metrics in Prometheus' text format, None if absent."""
-    match = re.search(rf"^{re.escape(metric)}(?:\{{.*\}})?[ \t]+(\S+)", page, re.MULTILINE)
-    return float(match.group(1)) if match else None
 
 
 def poll(probe: Callable[[], str], timeout: float) -> str:
@@ -166,23 +161,27 @@ class Service:
             seen[:] = [(state, value, refused)]
             return reason
 
-        self._poll(probe)
+        state = self.state()
+        settled = not since and not_up(state) == "" and state.now - state.started > self.timeout
+        self._poll(probe, min(self.timeout, SETTLED_TIMEOUT) if settled else self.timeout)
         return seen[0]
 
-    def _poll(self, probe: Callable[[], str]) -> None:
-        if reason := poll(probe, self.timeout):
-            raise UnitError(f"is not ready after {self.timeout:g} s: {reason}")
+    def _poll(self, probe: Callable[[], str], timeout: float) -> None:
+        if reason := poll(probe, timeout):
+            raise UnitError(f"is not ready after {timeout:g} s: {reason}")
 
     def ask(self, urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Return the answers by name: their status, what their JSON holds, and why there is none."""
         # Whoever answers where the unit has no process is somebody else.
-        in_vain = "" if self.state().pid else "the unit is not running"
-        in_vain = in_vain or NOT_ASKED.get(self.look().state if self.look else "", "")
-        answers = {}
+        looked = self.look().state if self.look else ""
+        in_vain = NOT_ASKED.get(looked, "") if self.state().pid else "the unit is not running"
+        answers: dict[str, dict[str, Any]] = {}
         for name, url in urls.items():
-            answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=ANSWER_TIMEOUT)
+            limit = ANSWER_TIMEOUT if answers else SETTLED_TIMEOUT
+            answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=limit)
+            silent = not (answer.status or answers or in_vain)
             answers[name] = {"status": answer.status, "json": harmless(parsed(answer.body)), "error": answer.error}
-            if answer.status == 401:
+            if answer.status == 401 or silent:
                 in_vain = f"not asked, since {no_answer(url, answer)}"
         return answers
 
@@ -274,7 +273,7 @@ class Service:
             answer = self.fetch(ready_url) if ready_url else Answer(200)
             return "" if answer.status in (200, 401) else no_answer(str(ready_url), answer)
 
-        self._poll(probe)
+        self._poll(probe, self.timeout)
         return time.monotonic() - began
 
     def leave(self) -> None:

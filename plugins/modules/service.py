@@ -73,6 +73,10 @@ options:
     description: An SQLite database that another release migrates when it first starts. It is copied while the service
       is stopped, and put back with the old release.
     type: path
+  hints:
+    description: What a line of the journal means to whoever reads of a failed start, by a regular expression for it.
+    type: dict
+    default: {}
   timeout:
     description: For how long to wait for the service, in seconds. The stop and the start of a restart count, too.
     type: float
@@ -252,6 +256,7 @@ ARGUMENTS: dict[str, Any] = {
     "certificate_path": {"type": "path"},
     "admin": {"type": "dict", "options": ADMIN},
     "questions": {"type": "dict", "options": QUESTIONS},
+    "hints": {"type": "dict", "default": {}},
     "timeout": {"type": "float", "default": 60},
     "watch": {"type": "float", "default": 6},
     "state_dir": {"type": "path", "default": "/var/lib/ansible-template-tree"},

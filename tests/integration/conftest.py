@@ -39,6 +39,7 @@ VARIABLES = [
     "grafana_admin_user",
     "grafana_admin_password",
     "grafana_secret_key",
+    "grafana_database",
     "grafana_datasources",
     "grafana_dashboards_range",
     "grafana_dashboards_refresh",
@@ -195,4 +196,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     with FAILED.open("a") as stream:
         for report in terminalreporter.getreports("failed") + terminalreporter.getreports("error"):
             crash = getattr(report.longrepr, "reprcrash", None)
-            stream.write(f"{report.nodeid}: {crash.message if crash else report.longrepr}"[:SHOWN] + "\n\n")
+            # The output of a run says in its end why it failed.
+            stream.write(f"{report.nodeid}: {str(crash.message if crash else report.longrepr)[-SHOWN:]}\n\n")

@@ -26,6 +26,8 @@ SETTINGS: dict[str, Any] = {
     "providers": {"apiVersion": 1, "providers": []},
     "dashboards": {"others": None, "own": [], "folder": "Pipeline", "time_range": "1h", "refresh": "15s"},
     "files": {},
+    "database": {},
+    "config_dir": "/etc/grafana",
     "plugins": {"written": [], "folder": "/mnt/grafana/plugins"},
     "unit": {"service": "grafana", "unit": "x.service", "environment": {}, "dropin": {}},
     "certificate": "",
@@ -84,10 +86,11 @@ def test_the_pair_and_the_password_of_the_metrics_are_files_that_no_diff_shows()
 
 
 def test_the_database_is_a_file_below_the_data_or_none() -> None:
-    assert grafana_database({}, "/data") == "/data/grafana.db"
-    assert grafana_database({"database": {"path": "other.db"}}, "/data") == "/data/other.db"
-    assert grafana_database({"database": {"type": "postgres"}}, "/data") == ""
-    assert grafana_database({"database": {"url": "postgres://h/d"}}, "/data") == ""
+    assert grafana_database({}, "/data", {}) == "/data/grafana.db"
+    assert grafana_database({"database": {"path": "other.db"}}, "/data", {}) == "/data/other.db"
+    assert grafana_database({"database": {"type": "postgres"}}, "/data", {}) == ""
+    assert grafana_database({"database": {"url": "postgres://h/d"}}, "/data", {}) == ""
     # What is wrong is refused by the gate, which comes later.
-    assert grafana_database({"database": ["wrong"]}, "/data") == "/data/grafana.db"
-    assert grafana_database("wrong", "/data") == "/data/grafana.db"
+    assert grafana_database({"database": ["wrong"]}, "/data", {}) == "/data/grafana.db"
+    assert grafana_database("wrong", "/data", {}) == "/data/grafana.db"
+    assert grafana_database({}, "/data", {"host": "db.example.com"}) == ""

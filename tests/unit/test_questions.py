@@ -281,12 +281,13 @@ GRAFANA = Grafana("http://g", "admin", {"a": "Page A", "b": "Page B"}, "/etc/das
 def grafana_answers(*uids: str, health: dict[str, Any] | None = None) -> dict[str, Any]:
     good = {"status": 200, "json": {"status": "OK"}, "error": ""}
     sources = {"health of prom": good, "health of a/b": health or good}
-    return {"search": {"status": 200, "json": [{"uid": uid} for uid in uids], "error": ""}, **sources}
+    alive = {"status": 200, "json": {"database": "ok"}, "error": ""}
+    return {"health": alive, "search": {"status": 200, "json": [{"uid": uid} for uid in uids], "error": ""}, **sources}
 
 
 def test_the_name_of_a_data_source_is_quoted_in_its_address() -> None:
     assert GRAFANA.urls()["health of a/b"] == "http://g/api/datasources/uid/a%2Fb/health"
-    assert next(iter(GRAFANA.urls())) == "login"
+    assert list(GRAFANA.urls())[:2] == ["health", "login"]
 
 
 def test_dashboards_are_waited_for_and_then_missed() -> None:
@@ -325,6 +326,19 @@ def test_a_grafana_that_refuses_the_login_says_whether_somebody_else_is_to_blame
     locked = Grafana(**{**GRAFANA.__dict__, "look": lambda: Login("admin", "right", 40, ("10.0.0.9",))})
     (problem,) = locked.judge(said, late=False).problems
     assert "tried wrong passwords, from 10.0.0.9: it refuses the right one, too, for another 40 s" in problem
+
+
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        ((503, ""), "Grafana does not reach its database, and refuses every login until it does."),
+        ((0, "timed out"), "http://g/api/health: timed out. It hangs where its database does."),
+    ],
+)
+def test_a_login_is_not_blamed_for_a_database_that_is_away(health: tuple[int, str], said: str) -> None:
+    lost = {"status": 401, "json": None, "error": ""}
+    away = {"health": {"status": health[0], "json": {"database": "failing"}, "error": health[1]}, "search": lost}
+    assert GRAFANA.judge(grafana_answers() | away, late=False).problems == [said]
 
 
 def test_a_login_is_not_looked_up_where_grafana_answers() -> None:

@@ -20,7 +20,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeErr
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
 from ansible_collections.emr.monitoring.plugins.plugin_utils import rendered_trees
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
@@ -298,6 +298,30 @@ def test_what_is_due_follows_from_since_when_each_tree_is_live(
     made = Transaction(Unit(), {"config": "reload", "unit": "restart", "pages": "nothing"}, installed)
     made.due({"trees": {name: {"live_at": at} for name, at in trees.items()}, "links": {"live_at": links}})
     assert (made.unit.restart_after, made.unit.reload_after) == due
+
+
+def test_what_the_journal_means_is_said_with_it() -> None:
+    class Failing(Unit):
+        def converge(self) -> dict[str, Any]:
+            raise UnitError("dies again and again")
+
+        def report(self, error: UnitError) -> str:
+            return f"x.service {error}.\nError: pq: password authentication failed for user grafana"
+
+    hints = {"password authentication failed": "Correct the password.", "no such host": "Correct the name."}
+    with pytest.raises(NotProvedError) as caught:
+        Transaction(Failing(), {}, 0, hints=hints).prove({"trees": {}, "links": {"live_at": 0.0}})
+    assert str(caught.value).endswith("for user grafana\nCorrect the password.")
+
+
+def test_a_service_that_did_not_take_all_is_not_proved() -> None:
+    class Restarted(Unit):
+        def converge(self) -> dict[str, Any]:
+            self.act("restart")
+            return {}
+
+    with pytest.raises(NotProvedError, match="works, but not with all that it was given: no plugin"):
+        Transaction(Restarted(), {}, 0, not_taken=lambda: "no plugin.").prove({"trees": {}, "links": {"live_at": 0.0}})
 
 
 @pytest.mark.parametrize(

@@ -500,7 +500,7 @@ def test_the_journal_begins_with_the_action(node: Node) -> None:
     ],
 )
 def test_metrics_are_read(line: str, value: float | None) -> None:
-    assert unit.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
+    assert http_client.gauge(f"# HELP up x\n{line}\nother 5\n", "up") == value
 
 
 def test_any_answer_will_do(node: Node) -> None:
@@ -684,6 +684,34 @@ def test_what_was_put_back_and_does_not_run_either_is_said(node: Node) -> None:
     node.ready = 0
     with pytest.raises(UnitError, match=r"is not ready after 0\.2 s: .*Connection refused"):
         node.service().run_again(READY, enabled=True, reload=False)
+
+
+def test_a_service_that_has_long_been_running_is_not_waited_for_as_if_it_started(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit, "SETTLED_TIMEOUT", 0.3)
+    node.ready = 503
+    with pytest.raises(UnitError, match=r"is not ready after 0\.3 s: .*HTTP 503"):
+        node.service(timeout=1000.0).converge()
+    node.started = time.time() - 1.5
+    with pytest.raises(UnitError, match=r"is not ready after 2 s"):
+        node.service(timeout=2.0).converge()
+
+
+def test_nothing_more_is_asked_of_what_does_not_answer(node: Node) -> None:
+    node.ready = 0
+    asked: list[tuple[str, float]] = []
+    service = node.service()
+
+    def fetch(url: str, method: str = "GET", timeout: float = 0) -> Answer:
+        asked.append((url, timeout))
+        return Answer(0, error="timed out")
+
+    service.fetch = fetch
+    answers = service.ask({"health": "http://g/health", "login": "http://g/user", "search": "http://g/search"})
+    assert [url for url, _ in asked] == ["http://g/health"]
+    assert asked[0][1] < unit.ANSWER_TIMEOUT
+    assert answers["search"]["error"] == "not asked, since http://g/health cannot be read: timed out"
 
 
 def test_what_hangs_and_is_killed_late_leaves_the_old_service_its_whole_time(node: Node) -> None:

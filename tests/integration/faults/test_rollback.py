@@ -18,7 +18,7 @@ from tests.integration.node import Api, Playbook, poll, refused, unit_properties
 # Holds a port from the moment on when Prometheus' files are staged: after the node check, before the start.
 BIND = """
 import glob, socket, time
-deadline = time.monotonic() + 120
+deadline = time.monotonic() + 600
 while not glob.glob("/etc/.prometheus.prometheus.staging-*"):
     assert time.monotonic() < deadline
     time.sleep(0.01)
@@ -30,7 +30,7 @@ SIGNAL = """
 import os, subprocess, time
 def pid():
     return int(subprocess.check_output(["systemctl", "show", "--value", "--property=MainPID", "{unit}"]))
-before, deadline = pid(), time.monotonic() + 120
+before, deadline = pid(), time.monotonic() + 600
 while pid() in (before, 0):
     assert time.monotonic() < deadline
     time.sleep(0.05)
@@ -40,7 +40,7 @@ os.kill(pid(), {signal})
 # Kills the module as soon as the way back is kept: its change is live, and not proved.
 KILL_THE_MODULE = """
 import glob, os, time
-deadline = time.monotonic() + 120
+deadline = time.monotonic() + 600
 while not os.path.exists("/var/lib/ansible-template-tree/{name}.undo.json"):
     assert time.monotonic() < deadline
     time.sleep(0.005)
