@@ -51,20 +51,36 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             return []
         # By the inventory alone, without the defaults of roles: what one generates is another one on each host.
         hosts = {name: known["hostvars"][name] for name in known["ansible_play_hosts_all"]}
-        own = self._value(known["inventory_hostname"], hosts, "grafana_database")
-        sharing = [name for name in hosts if place(self._value(name, hosts, "grafana_database")) == place(own)]
-        return [
+        own = place(hosts[known["inventory_hostname"]].get("grafana_database"))
+        sharing = {name: host for name, host in hosts.items() if place(host.get("grafana_database")) == own}
+        where = " and ".join(sharing)
+        problems = [
             f"{variable} has to be one value for all whose Grafana keeps its data in this grafana_database, and for "
-            f"those that come after them: set it in the inventory, with Vault. It is not set, or differs, on "
-            f"{' and '.join(sharing)}."
+            f"those that come after them: set it in the inventory, with Vault. It is not set, or differs, on {where}."
             for variable in terms
-            if not self._is_one([self._value(name, hosts, variable) for name in sharing])
+            if not _is_one([host.get(variable) for host in sharing.values()])
         ]
+        return problems + (_source_problems(sharing, where) if len(sharing) > 1 else [])
 
-    @staticmethod
-    def _value(name: str, hosts: Mapping[str, Any], variable: str) -> Any:
-        return hosts[name].get(variable)
 
-    @staticmethod
-    def _is_one(values: list[Any]) -> bool:
-        return None not in values and len({str(value) for value in values}) == 1
+def _source_problems(sharing: Mapping[str, Any], where: str) -> list[str]:
+    """Say why one data source cannot be that of each node's own Prometheus."""
+    if any(host.get("grafana_prometheus_url") for host in sharing.values()):
+        return []
+    problems = []
+    if not _is_one([host.get("prometheus_password") for host in sharing.values()]):
+        problems.append(
+            f"prometheus_password has to be one value on {where}: their Grafanas have one database, and so one data "
+            "source, with which each asks its own Prometheus. Set it in the inventory, with Vault; or have all ask "
+            "one, by grafana_prometheus_url."
+        )
+    if any(str(host.get("tls_self_signed", False)).lower() in ("true", "yes", "on", "1") for host in sharing.values()):
+        problems.append(
+            f"tls_self_signed makes a certificate for each node, and the Grafanas on {where} have one database, and so "
+            "one data source, which trusts one: use tls_certificate and tls_key for all of them."
+        )
+    return problems
+
+
+def _is_one(values: list[Any]) -> bool:
+    return None not in values and len({str(value) for value in values}) == 1

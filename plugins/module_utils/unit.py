@@ -25,7 +25,7 @@ INTERVAL = 0.15
 WATCH_INTERVAL = 0.5
 # Grafana answers for a data source only when that has answered, or its own 30 s are over.
 ANSWER_TIMEOUT = 35.0
-# A service that has run for longer than its start may take is not starting any more: it hangs, or lacks something.
+# At least, for one that has run for longer than its start may take: it hangs, or lacks something.
 SETTLED_TIMEOUT = 20.0
 # What a login that the database does not know would come to: Grafana counts it as a wrong password.
 NOT_ASKED = {
@@ -162,13 +162,13 @@ class Service:
             return reason
 
         state = self.state()
-        settled = not since and not_up(state) == "" and state.now - state.started > self.timeout
-        self._poll(probe, min(self.timeout, SETTLED_TIMEOUT) if settled else self.timeout)
+        age = 0.0 if since or not_up(state) else state.now - state.started
+        self._poll(probe, min(self.timeout, max(self.timeout - age, SETTLED_TIMEOUT)))
         return seen[0]
 
     def _poll(self, probe: Callable[[], str], timeout: float) -> None:
         if reason := poll(probe, timeout):
-            raise UnitError(f"is not ready after {timeout:g} s: {reason}")
+            raise UnitError(f"is not ready after {timeout:.3g} s: {reason}")
 
     def ask(self, urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Return the answers by name: their status, what their JSON holds, and why there is none."""

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -97,10 +98,13 @@ def playbook(start: Start) -> Playbook:
 
 
 @pytest.fixture(scope="session")
-def variables(playbook: Playbook, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return the variables that steer the roles, as a run of site.yml sees them."""
+def variables(
+    request: pytest.FixtureRequest, playbook: Playbook, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Return the variables that steer the roles, as a run of site.yml sees them for the host of the tests."""
     output = tmp_path_factory.mktemp("variables") / "variables.json"
-    done = playbook("tests/integration/variables.yml", names=VARIABLES, output=str(output))
+    limit = f"--limit={urlsplit(request.config.getoption('--hosts')).netloc}"
+    done = playbook("tests/integration/variables.yml", limit, names=VARIABLES, output=str(output))
     assert done.returncode == 0, done.stdout
     return dict(json.loads(output.read_text()))
 

@@ -97,12 +97,25 @@ DB = {"grafana_database": {"host": "db"}}
 
 
 def test_what_encrypts_a_database_is_one_for_all() -> None:
-    assert shared(a={**DB, "grafana_secret_key": "k"}, b={**DB, "grafana_secret_key": "k"}, c={}) == []
+    one = {**DB, "grafana_secret_key": "k", "prometheus_password": "p"}
+    assert shared(a=one, b=one, c={}) == []
     assert shared(a={}, b=DB) == []
-    (said,) = shared(a={**DB, "grafana_secret_key": "k1"}, b={**DB, "grafana_secret_key": "k2"}, c={})
+    said, _ = shared(a={**DB, "grafana_secret_key": "k1"}, b={**DB, "grafana_secret_key": "k2"}, c={})
     assert said.startswith("grafana_secret_key has to be one value for all")
     assert said.endswith("It is not set, or differs, on a and b.")
     assert "k1" not in said
+
+
+def test_one_data_source_asks_each_nodes_own_prometheus() -> None:
+    one = {**DB, "grafana_secret_key": "k", "prometheus_password": "p"}
+    (said,) = shared(a=one, b={**one, "prometheus_password": "q"})
+    assert said.startswith("prometheus_password has to be one value on a and b")
+    assert "p" not in said.split()
+    elsewhere = {"grafana_prometheus_url": "https://engine.example.com", "prometheus_password": None}
+    assert shared(a={**one, **elsewhere}, b={**one, **elsewhere}) == []
+    (said,) = shared(a={**one, "tls_self_signed": True}, b=one)
+    assert "use tls_certificate and tls_key for all of them" in said
+    assert shared(a={**DB, "grafana_secret_key": "k", "tls_self_signed": True}) == []
 
 
 def test_what_a_node_generates_for_itself_is_no_key_of_what_outlives_it() -> None:
