@@ -61,7 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         present = options["state"] == "present"
         payload = Renderer(self, task_vars or {}).payload(self._task.args) if present else {}
         # What a module is invoked with is logged on the node and shown by a talkative run, and these may hold a login.
-        payload |= {name: options[name] for name in ("release", "plugins", "questions")}
+        payload |= {name: options[name] for name in ("release", "plugins", "questions", "remote_write")}
         arguments["payload"] = pack(payload)
         try:
             wanted = options["release"] if present else None

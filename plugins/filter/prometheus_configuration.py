@@ -11,8 +11,9 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_server_name
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
-from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.filter.yaml_file import plain, yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
+from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_write import remote_write
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     impossible_thresholds,
     prometheus_rule_files,
@@ -51,6 +52,17 @@ HARMLESS = [
     "scrape_configs.tls_config.ca_file",
     "scrape_configs.tls_config.server_name",
     "remote_write.name",
+    "remote_write.remote_timeout",
+    "remote_write.follow_redirects",
+    "remote_write.send_*",
+    "remote_write.queue_config.*",
+    "remote_write.metadata_config.*",
+    "remote_write.*_file",
+    "remote_write.http_headers.*.files",
+    "remote_write.sigv4.region",
+    "remote_write.write_relabel_configs.action",
+    "remote_write.write_relabel_configs.source_labels",
+    "remote_write.write_relabel_configs.target_label",
 ]
 
 
@@ -63,11 +75,13 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
         each way to write it, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
-        which the node reaches it
+        which the node reaches it;
+        ``remote_write``, see the function of that name
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
-        ``static_targets`` by job; and ``command_line``, the arguments as systemd reads them. Where there are problems
-        the files are not whole.
+        ``static_targets`` by job; ``remote_write``, its entries as they are rendered, and ``remote_files``, what they
+        name; and ``command_line``, the arguments as systemd reads them. Where there are problems the files are not
+        whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
@@ -75,6 +89,13 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     brought = service_files(settings["files"], "prometheus_files")
     unit = unit_options(**settings["unit"])
     scrapes_itself = _self_scrape(settings)
+    moved = with_own_targets(meant["jobs"], settings["port"], settings["target"])
+    remote = remote_write(
+        meant["remote_write"],
+        {**settings["remote_write"], "environment": settings["unit"]["environment"]},
+        meant["global"].get("external_labels", {}),
+        static_targets(moved),
+    )
     problems = [
         *meant["problems"],
         *_job_problems(meant["jobs"], meant["global"]),
@@ -82,10 +103,10 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
         *brought["problems"],
         *unit["problems"],
+        *remote["problems"],
     ]
-    moved = with_own_targets(meant["jobs"], settings["port"], settings["target"])
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
-    config = passwords_in_files(_sections(meant, jobs), settings["password_salt"])
+    config = passwords_in_files(_sections(meant, jobs, remote["entries"]), settings["password_salt"])
     rules_dirs = [*settings["rules_dirs"], *meant["rules_dirs"]]
     files = {
         **brought["files"],
@@ -94,14 +115,17 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         **collected(problems, lambda: web_files(settings, "prometheus_password"), {}),
         **({} if problems else generated_rules(thresholds, settings["runbook_url"])),
         **config["files"],
+        **remote["config_files"],
     }
     return {
         "command_line": collected(problems, lambda: systemd_arguments(settings["arguments"]), ""),
         "problems": problems,
         "files": files,
-        "secret": brought["secret"],
+        "secret": [*brought["secret"], *remote["config_files"]],
         "unit_files": unit["files"],
         "static_targets": static_targets(moved),
+        "remote_write": plain(remote["entries"]),
+        "remote_files": remote["files"],
     }
 
 
@@ -142,10 +166,19 @@ def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
     return path | ({"basic_auth": login} if settings["password"] else {}) | (tls if settings["certificate"] else {})
 
 
-def _sections(meant: Mapping[str, Any], jobs: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _sections(
+    meant: Mapping[str, Any], jobs: list[Mapping[str, Any]], remote: list[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Return prometheus.yml with its sections in the order in which upstream documents them."""
     alerting = {"alerting": meant["alerting"]} if meant["alerting"] else {}
-    return {"global": meant["global"], **alerting, "rule_files": ["rules/*"], "scrape_configs": jobs, **meant["config"]}
+    return {
+        "global": meant["global"],
+        **alerting,
+        "rule_files": ["rules/*"],
+        "scrape_configs": jobs,
+        **({"remote_write": remote} if remote else {}),
+        **meant["config"],
+    }
 
 
 class FilterModule:

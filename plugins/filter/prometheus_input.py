@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.plugin_utils import remote_write
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Prometheus reads, whatever YAML makes of it.
@@ -19,6 +20,7 @@ OWN_SECTIONS = {
     "scrape_configs": "prometheus_scrape_configs",
     "rule_files": "prometheus_rules_dirs",
     "global": "prometheus_global",
+    "remote_write": "prometheus_remote_write",
 }
 
 
@@ -27,7 +29,8 @@ def prometheus_input(written: Mapping[str, Any]) -> dict[str, Any]:
 
     :param written: values by the names of the role's variables without ``prometheus_``; ``defaults`` holds what the
         role has for ``global``
-    :returns: ``problems``, a list of sentences, and ``jobs``, ``global``, ``alerting``, ``config`` and ``rules_dirs``
+    :returns: ``problems``, a list of sentences, and ``jobs``, ``global``, ``alerting``, ``config``, ``remote_write``
+        and ``rules_dirs``
     """
     gate = Written()
     jobs = [
@@ -39,6 +42,7 @@ def prometheus_input(written: Mapping[str, Any]) -> dict[str, Any]:
         "global": _global(gate, written),
         "alerting": _alerting(gate, written),
         "config": _config(gate, written["config"]),
+        "remote_write": remote_write.written_entries(gate, written["remote_write"], _remote),
         "rules_dirs": [str(folder) for folder in gate.sequence("prometheus_rules_dirs", written["rules_dirs"])],
         "problems": gate.problems,
     }
@@ -76,6 +80,18 @@ def _group(gate: Written, where: str, group: Any) -> dict[str, Any]:
 def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
     """Return a value of Prometheus' configuration; what is meant as text is text."""
     return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=lambda where, key, value: value)
+
+
+def _remote(gate: Written, where: str, key: Any, value: Any) -> Any:
+    """Return a value of an entry of remote_write; what is meant as text is text."""
+    return gate.structure(
+        where,
+        key,
+        value,
+        text=TEXT | remote_write.TEXT,
+        text_below=TEXT_BELOW | remote_write.TEXT_BELOW,
+        other=lambda where, key, value: value,
+    )
 
 
 def _global(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:

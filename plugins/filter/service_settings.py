@@ -30,6 +30,13 @@ OWN_FLAGS = {
     "--collector.systemd.unit-include": "node_exporter_units",
     "--collector.textfile.directory": "node_exporter_textfile_dir",
 }
+# Flags that nothing is to take the place of.
+REFUSED_FLAGS = {
+    "--agent": "with which there are no rules, no alerts and nothing that Grafana could ask, for a tenth of the memory",
+    "--web.enable-admin-api": "with which whoever can read the metrics can delete them",
+    "--storage.remote.flush-deadline": "which the role sets to 5s: with more, a dead endpoint keeps a stop or a reload "
+    "waiting, and nothing is scraped meanwhile",
+}
 
 
 def service_problems(settings: Mapping[str, Any], service: str) -> list[str]:
@@ -109,6 +116,9 @@ def _flag_problems(flags: Any, service: str) -> list[str]:
         elif name in OWN_FLAGS:
             instead = OWN_FLAGS[name].format(service)
             problems.append(f"{service}_flags holds {name}, which the role writes: use {instead}.")
+        elif name.replace("--no-", "--", 1) in REFUSED_FLAGS:
+            why = REFUSED_FLAGS[name.replace("--no-", "--", 1)]
+            problems.append(f"{service}_flags holds {name}, {why}: leave it out.")
     return problems
 
 

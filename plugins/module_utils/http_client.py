@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     error: str = ""
 
 
-class _AnyStatus(urllib.request.HTTPErrorProcessor):
+class AnyStatus(urllib.request.HTTPErrorProcessor):
     """Take every status as an answer: a redirect is no sign of readiness, and the body of an error says more."""
 
     def http_response(self, request: urllib.request.Request, response: http.client.HTTPResponse) -> Any:
@@ -72,7 +72,7 @@ def fetcher(username: str | None, password: str | None, certificate_path: str | 
         headers["Authorization"] = f"Basic {token}"
 
     def fetch(url: str, method: str = "GET", timeout: float = POLL_TIMEOUT) -> Answer:
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _AnyStatus()]
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), AnyStatus()]
         try:
             if url.startswith("https:"):
                 # Read at each attempt: the service may be what creates the file.

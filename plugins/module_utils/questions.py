@@ -24,12 +24,14 @@ class Found:
         latest; below 0 where it is late
     :ivar lines: what to show to the user
     :ivar down: sentences on what the service works with that does not work, such as a target
+    :ivar not_sent: sentences on what does not take what the service sends
     """
 
     problems: list[str] = field(default_factory=list)
     pending: dict[str, float] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     down: list[str] = field(default_factory=list)
+    not_sent: list[str] = field(default_factory=list)
 
 
 class Kind(Protocol):

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_remote import Remotes
+from ansible_collections.emr.monitoring.plugins.module_utils.text import logfmt
 
 # How wide the column of the names becomes at most; a longer one moves what follows it in its own row alone.
 COLUMN = 40
@@ -38,8 +40,6 @@ HADOOP_NOT_THERE = (
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
-# One field of a line as Prometheus logs it (logfmt); a value with a space is quoted.
-LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -52,6 +52,7 @@ class Prometheus:
     :ivar sends_alerts: whether it is to have found Alertmanagers
     :ivar ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
     :ivar journal: returns the lines that Prometheus wrote, the last one first
+    :ivar remotes: the endpoints to which it sends, None where there is none
     """
 
     api: str
@@ -59,6 +60,7 @@ class Prometheus:
     sends_alerts: bool
     ready_at: float = 0
     journal: Callable[[], list[str]] = list
+    remotes: Remotes | None = None
 
     def urls(self) -> dict[str, str]:
         """Return the addresses to ask, by name."""
@@ -67,6 +69,7 @@ class Prometheus:
             "pools": f"{self.api}/api/v1/scrape_pools",
             "targets": f"{self.api}/api/v1/targets",
             "alertmanagers": f"{self.api}/api/v1/alertmanagers",
+            **({"metrics": f"{self.api}/metrics"} if self.remotes else {}),
         }
 
     def judge(self, answers: Answers, late: bool) -> Found:
@@ -74,8 +77,11 @@ class Prometheus:
         for name, url in self.urls().items():
             if reason := failure(url, answers[name], LOGIN):
                 return Found(problems=[reason])
-        data = {name: answer["json"]["data"] for name, answer in answers.items()}
+        data = {name: answer["json"]["data"] for name, answer in answers.items() if name != "metrics"}
         pending = self._pending(data)
+        if self.remotes:
+            self.remotes.judge(answers["metrics"]["text"], seconds(data["runtime"]["lastConfigTime"]), late)
+            pending.update(self.remotes.pending)
         active, dropped = (data["alertmanagers"][f"{kind}Alertmanagers"] for kind in ("active", "dropped"))
         problems = []
         if self.sends_alerts and (not active or dropped):
@@ -92,7 +98,9 @@ class Prometheus:
         without = self._without_target(data["targets"]) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
-        return Found(problems, pending, lines, down(targets) + nothing)
+        if self.remotes:
+            lines += self.remotes.lines
+        return Found(problems, pending, lines, down(targets) + nothing, self.remotes.failing if self.remotes else [])
 
     def _without_target(self, targets: Mapping[str, Any]) -> dict[str, str]:
         """Return the jobs that scrape nothing, each with the reason."""
@@ -171,13 +179,9 @@ def _discovery_errors(lines: list[str]) -> dict[str, str]:
     errors: dict[str, str] = {}
     for line in lines:
         if 'component="discovery manager scrape"' in line and " err=" in line:
-            said = {key: _unquoted(value) for key, value in LOGFMT.findall(line)}
+            said = logfmt(line)
             errors.setdefault(said.get("config", ""), ": ".join(said[key] for key in ("path", "err") if key in said))
     return errors
-
-
-def _unquoted(value: str) -> str:
-    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 def seconds(text: str) -> float:

@@ -8,16 +8,18 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_admin import Administrator
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login, stored_login
-from ansible_collections.emr.monitoring.plugins.module_utils.http_client import fetcher
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Fetch, fetcher
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Kind, ask_until_settled
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmanager import Alertmanager
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import Prometheus
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_remote import Remotes
 from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     Release,
     ReleaseError,
@@ -32,6 +34,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_install imp
     is_installed,
     remove,
 )
+from ansible_collections.emr.monitoring.plugins.module_utils.remote_change import Remote
 from ansible_collections.emr.monitoring.plugins.module_utils.transaction import Transaction
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import unpack
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import apply
@@ -78,6 +81,7 @@ class ServiceRun:
             if admin
             else None
         )
+        self.remote = self._remote(fetch)
         admit = self.administrator.admit if self.administrator else None
         self.unit = Service(
             {**params, "name": params["unit"], "restart_after": 0, "reload_after": 0}, run, fetch, self.look, admit
@@ -105,6 +109,8 @@ class ServiceRun:
         result["changed"] = bool(result["changed"] or self.actions or missing or removed)
         if self.administrator and self.administrator.waited:
             result["warnings"].append(self.administrator.waited)
+        if self.remote:
+            result["warnings"] += self.remote.warnings
         asks_in_check = not (self.check and self.params["admin"])
         return {**result, "actions": self.actions, **(self._found() if asks_in_check else {})}
 
@@ -201,7 +207,20 @@ class ServiceRun:
             administrator=self.administrator,
             not_taken=self._not_taken,
             hints=self.params["hints"],
+            remote=self.remote,
         )
+
+    def _remote(self, fetch: Fetch) -> Remote | None:
+        """Return what the run does about remote_write."""
+        options = self.payload.get("remote_write")
+        if not options:
+            return None
+        files, params = dict(options), self.params
+        try:
+            former = Path(files.pop("password_path")).read_text(encoding="utf-8")
+        except OSError:
+            return Remote(**files, fetches=[fetch])
+        return Remote(**files, fetches=[fetch, fetcher(params["url_username"], former, params["certificate_path"])])
 
     def _found(self) -> dict[str, Any]:
         """Return what the answers to the questions say."""
@@ -223,7 +242,10 @@ class ServiceRun:
         if kind == "grafana":
             return Grafana(**about, look=self.look)
         if kind == "prometheus":
-            return Prometheus(**about, journal=partial(recent_lines, self.run, self.params["unit"]))
+            journal = partial(recent_lines, self.run, self.params["unit"])
+            fields = {name: value for name, value in about.items() if not name.startswith("remotes")}
+            remotes = Remotes(about["remotes"], about["remotes_dir"], journal) if about["remotes"] else None
+            return Prometheus(**fields, journal=journal, remotes=remotes)
         return Alertmanager(**about)
 
 

@@ -9,6 +9,17 @@ from typing import Any
 # anything: it ends at the last @.
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s\"']*@)?([^\s?\"']*)(\?[^\s\"']*)?")
 
+# One field of a line as Prometheus logs it (logfmt); a value with a space is quoted.
+LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+def logfmt(line: str) -> dict[str, str]:
+    """Return the fields of a line in logfmt."""
+    return {
+        key: re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        for key, value in LOGFMT.findall(line)
+    }
+
 
 def harmless(answer: Any) -> Any:
     """Return a service's answer (what JSON holds) so that whoever shows it shows no login and no token.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_admin import Administrator
+from ansible_collections.emr.monitoring.plugins.module_utils.remote_change import Remote
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
@@ -42,6 +43,7 @@ class Transaction:
         administrator: Administrator | None = None,
         not_taken: Callable[[], str] = str,
         hints: Mapping[str, str] | None = None,
+        remote: Remote | None = None,
     ) -> None:
         """
         :param unit: the unit, with what it is asked
@@ -52,6 +54,7 @@ class Transaction:
         :param administrator: whom Grafana is made to let in
         :param hints: what a line of the journal means, by a regular expression for it
         :param not_taken: returns what the service, which has just started, did not take of what it was given
+        :param remote: what Prometheus sends, and where to
         """
         self.unit = unit
         self.on_change = on_change
@@ -61,7 +64,8 @@ class Transaction:
         self.administrator = administrator
         self.not_taken = not_taken
         self.hints = hints or {}
-        self.notes = {"ready_url": unit.ready_url}
+        self.remote = remote
+        self.notes = {"ready_url": unit.ready_url, **({"metrics_url": unit.loaded["url"]} if unit.loaded else {})}
         self.attempted = False
 
     def due(self, report: Mapping[str, Any]) -> None:
@@ -73,14 +77,22 @@ class Transaction:
             self.administrator.renewed = bool(report["trees"][self.administrator.tree]["changed"])
         self.unit.restart_after, self.unit.reload_after = max(since["restart"]), max(since["reload"])
 
-    def examine(self, task: Task, stages: Mapping[str, str]) -> None:
-        """Have systemd judge what is added to the unit."""
+    def examine(self, task: Task, stages: Mapping[str, str], plan: Plan, notes: Mapping[str, Any]) -> None:
+        """Have systemd judge what is added to the unit, and see that nothing is lost that is to be sent."""
         check_dropins(task, stages, self.unit.name)
+        if self.remote:
+            state = self.unit.state()
+            url = notes.get("metrics_url", self.notes["metrics_url"]) if state.active == "active" else ""
+            stops = self._stops(plan) or state.started < self.installed_at
+            self.remote.examine(task, stages, plan, stops, url)
+
+    def _stops(self, plan: Plan) -> bool:
+        """Tell whether a service that runs would have to stop."""
+        return LINKS in plan.touched or any(self.on_change.get(name) == "restart" for name in plan.touched)
 
     def rehearse(self, task: Task, stages: Mapping[str, str], plan: Plan) -> None:
         """Try a start where the old service would have to stop."""
-        stops = LINKS in plan.touched or any(self.on_change.get(name) == "restart" for name in plan.touched)
-        if self.trial and stops and self.unit.state().active == "active":
+        if self.trial and self._stops(plan) and self.unit.state().active == "active":
             rehearse(self.trial, task, stages, self.unit.timeout)
 
     def remember(self, plan: Plan, notes: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,11 @@ class Proof(Protocol):
     # What the manifest remembers of the service with the files, for the run that puts them back.
     notes: dict[str, Any]
 
-    def examine(self, task: Task, stages: Mapping[str, str]) -> None:
-        """Judge what is staged (folders by tree name), in check mode too; raise TreeError to have nothing changed."""
+    def examine(self, task: Task, stages: Mapping[str, str], plan: Plan, notes: Mapping[str, Any]) -> None:
+        """Judge what is staged (folders by tree name), in check mode too; raise TreeError to have nothing changed.
+
+        `notes` are those of what is live.
+        """
 
     def rehearse(self, task: Task, stages: Mapping[str, str], plan: Plan) -> None:
         """Try what is staged (folders by tree name) without a trace; raise TreeError to have nothing changed."""
@@ -161,7 +164,7 @@ def apply(
             stages = stack.enter_context(staged(task, change.plan.changed))
             warnings += run_checks(task, stages, check)
             if proof:
-                proof.examine(task, stages)
+                proof.examine(task, stages, change.plan, old.notes)
             if check:
                 return result
             undo, before = change.prepare(stages)

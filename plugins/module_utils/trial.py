@@ -9,10 +9,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
-from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, Tree, TreeError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_check import mask
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_stage import ancestors, own
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_check import TREE, dropins, read_unit, whole_lines
@@ -33,12 +33,14 @@ class Trial:
     :ivar data_dir: the folder of its data, in whose place it gets an empty one
     :ivar ready: what it writes once it is ready
     :ivar unit: name of the unit, whose staged files lie in the tree of the name "unit"
+    :ivar omit: ``file`` and the ``section`` of it that the program does not see, since it would need a network
     """
 
     command: list[str]
     data_dir: str
     ready: str
     unit: str
+    omit: Mapping[str, str] = field(default_factory=dict)
 
 
 def sandbox(unit: str) -> list[str]:
@@ -89,15 +91,36 @@ def rehearse(trial: Trial, task: Task, stages: Mapping[str, str], seconds: float
                 # The service reads its configuration under its own user.
                 own(stages[tree.name], tree.dir_mode, tree.uid, tree.gid)
                 mounts[stages[tree.name]] = tree.dest
+                mounts.update(_without_section(trial.omit, tree, stages[tree.name], data))
         name = f"emr-monitoring-trial-{task.name}.service"
         said = _run(systemd_run(trial, properties, mounts, name, seconds), trial.ready, name, seconds)
     finally:
         shutil.rmtree(data, ignore_errors=True)
+        for copy in mounts:
+            if copy.startswith(f"{data}."):
+                os.unlink(copy)
     if said is not None:
         words = "\n".join(f"  {printable(line)}" for line in said.lines[-LINES_SHOWN:])
         for tree in task.trees:
             words = words.replace(stages[tree.name], tree.dest)
         raise TreeError(f"{trial.unit} would not start: a trial of it {said.end}", mask(words, task.trees))
+
+
+def _without_section(omit: Mapping[str, str], tree: Tree, stage: str, data: str) -> dict[str, str]:
+    """Return what the program sees in place of a staged file of which it is not to see a section; none elsewhere."""
+    folder, rel = os.path.split(omit.get("file", ""))
+    if folder != tree.dest or rel not in tree.files:
+        return {}
+    copy = f"{data}.{rel}"
+    shutil.copy2(f"{stage}/{rel}", copy)
+    with open(copy, "r+", encoding="utf-8") as stream:
+        text = re.sub(rf"(?ms)^{omit['section']}:.*?(?=^\w|\Z)", "", stream.read())
+        stream.seek(0)
+        stream.truncate()
+        stream.write(text)
+    file = tree.files[rel]
+    own(copy, file.mode, file.uid, file.gid)
+    return {copy: omit["file"]}
 
 
 @dataclass(frozen=True)

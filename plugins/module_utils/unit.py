@@ -171,7 +171,7 @@ class Service:
             raise UnitError(f"is not ready after {timeout:.3g} s: {reason}")
 
     def ask(self, urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """Return the answers by name: their status, what their JSON holds, and why there is none."""
+        """Return the answers by name: their status, their text and what its JSON holds, and why there is none."""
         # Whoever answers where the unit has no process is somebody else.
         looked = self.look().state if self.look else ""
         in_vain = NOT_ASKED.get(looked, "") if self.state().pid else "the unit is not running"
@@ -180,7 +180,8 @@ class Service:
             limit = ANSWER_TIMEOUT if answers else SETTLED_TIMEOUT
             answer = Answer(0, error=in_vain) if in_vain else self.fetch(url, timeout=limit)
             silent = not (answer.status or answers or in_vain)
-            answers[name] = {"status": answer.status, "json": harmless(parsed(answer.body)), "error": answer.error}
+            said = {"json": harmless(parsed(answer.body)), "text": answer.body}
+            answers[name] = {"status": answer.status, "error": answer.error, **said}
             if answer.status == 401 or silent:
                 in_vain = f"not asked, since {no_answer(url, answer)}"
         return answers

@@ -31,7 +31,8 @@ description:
   - What there is to do follows from the node's own state, never from what earlier tasks changed. A file, link or folder
     that no earlier run made is never replaced.
   - Runs as root.
-extends_documentation_fragment: [emr.monitoring.release, emr.monitoring.trees, emr.monitoring.asked]
+extends_documentation_fragment:
+  [emr.monitoring.release, emr.monitoring.trees, emr.monitoring.asked, emr.monitoring.examined]
 options:
   name:
     description: Name of the service. Errors name the role's variables by it. Two services never share one.
@@ -49,26 +50,6 @@ options:
     description: The systemd unit, with its suffix.
     type: str
     required: true
-  trial:
-    description:
-      - How to try a start before a running service has to stop. The program runs for a moment with the staged files,
-        in the sandbox, under the user and the limits of the staged unit, with an empty folder of data, and in a
-        network of its own, so that nothing that it does gets out.
-    type: dict
-    suboptions:
-      command:
-        description: Program and arguments, as the unit has them but for an address that only the node has.
-        type: list
-        elements: str
-        required: true
-      data_dir:
-        description: The folder of its data, in whose place it gets an empty one.
-        type: path
-        required: true
-      ready:
-        description: What the program writes once it is ready.
-        type: str
-        required: true
   database:
     description: An SQLite database that another release migrates when it first starts. It is copied while the service
       is stopped, and put back with the old release.
@@ -188,6 +169,9 @@ found:
     down:
       description: What the service works with that does not work.
       type: list
+    not_sent:
+      description: What does not take what the service sends.
+      type: list
 left:
   description: What this module did not make and O(state=absent) left.
   returned: with state=absent
@@ -219,6 +203,15 @@ TRIAL: dict[str, Any] = {
     "command": {"type": "list", "elements": "str", "required": True},
     "data_dir": {"type": "path", "required": True},
     "ready": {"type": "str", "required": True},
+    "omit": {"type": "dict", "default": {}},
+}
+REMOTE_WRITE: dict[str, Any] = {
+    "config": {"type": "path", "required": True},
+    "entries": {"type": "list", "elements": "dict", "required": True},
+    "environment": {"type": "dict", "default": {}},
+    "password_path": {"type": "path", "required": True},
+    "must_be_accepted": {"type": "bool", "default": True},
+    "lose_unsent": {"type": "bool", "default": False},
 }
 ADMIN: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -244,6 +237,7 @@ ARGUMENTS: dict[str, Any] = {
     "checks": {"type": "list", "elements": "list", "default": []},
     "check_timeout": {"type": "int", "default": 60},
     "trial": {"type": "dict", "options": TRIAL},
+    "remote_write": {"type": "dict", "options": REMOTE_WRITE},
     "database": {"type": "path"},
     "ready_url": {"type": "str"},
     "loaded": {
@@ -266,7 +260,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 REQUIRED_IF = [("state", "absent", ["release"])]
 # What the action plugin checks and puts into the payload.
-PACKED = ("release", "plugins", "trees", "links", "checks", "questions")
+PACKED = ("release", "plugins", "trees", "links", "checks", "questions", "remote_write")
 
 
 def main() -> None:

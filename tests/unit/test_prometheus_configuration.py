@@ -18,6 +18,7 @@ WRITTEN: dict[str, Any] = {
     "external_labels": {},
     "alertmanagers": [],
     "config": {},
+    "remote_write": [],
     "rules_dirs": [],
 }
 SETTINGS: dict[str, Any] = {
@@ -37,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "port": 9090,
     "path": "",
     "target": "localhost:9090",
+    "remote_write": {"defaults": {}, "allow_http": False, "config_dir": "/etc/prometheus"},
 }
 
 

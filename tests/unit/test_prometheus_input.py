@@ -20,6 +20,7 @@ NOTHING: dict[str, Any] = {
     "external_labels": {},
     "alertmanagers": [],
     "config": {},
+    "remote_write": [],
     "rules_dirs": [],
 }
 
@@ -41,6 +42,7 @@ def test_of_nothing_written_the_defaults_are_left() -> None:
         "global": NOTHING["defaults"],
         "alerting": {},
         "config": {},
+        "remote_write": [],
         "rules_dirs": [],
         "problems": [],
     }
@@ -68,6 +70,7 @@ def test_the_global_section_is_merged_and_the_users_value_is_the_last() -> None:
         ("scrape_configs", "prometheus_scrape_configs"),
         ("rule_files", "prometheus_rules_dirs"),
         ("global", "prometheus_global"),
+        ("remote_write", "prometheus_remote_write"),
     ],
 )
 def test_a_section_that_the_role_writes_is_refused_with_the_variable_to_use(section: str, variable: str) -> None:
@@ -96,8 +99,17 @@ PLACES = {
     "a replacement": "scrape_configs: [{{job_name: a, relabel_configs: [{{replacement: {0}}}]}}]",
     "an external label": "external_labels: {{l: {0}}}",
     "an external label of global": "global: {{external_labels: {{l: {0}}}}}",
-    "a password": "config: {{remote_write: [{{basic_auth: {{password: {0}}}}}]}}",
-    "a header": "config: {{remote_write: [{{headers: {{X-Scope: {0}}}}}]}}",
+    "a password": "config: {{remote_read: [{{basic_auth: {{password: {0}}}}}]}}",
+    "a header": "config: {{remote_read: [{{headers: {{X-Scope: {0}}}}}]}}",
+    "an endpoint": "remote_write: [{{name: a, url: {0}}}]",
+    "its password": "remote_write: [{{name: a, basic_auth: {{password: {0}}}}}]",
+    "its token": "remote_write: [{{name: a, bearer_token: {0}}}]",
+    "its header": "remote_write: [{{name: a, headers: {{X-Scope-OrgID: {0}}}}}]",
+    "one of its secret headers": "remote_write: [{{name: a, http_headers: {{X: {{secrets: [{0}]}}}}}}]",
+    "its key of AWS": "remote_write: [{{name: a, sigv4: {{access_key: {0}}}}}]",
+    "its profile": "remote_write: [{{name: a, sigv4: {{profile: {0}}}}}]",
+    "what a token is asked with": "remote_write: [{{name: a, oauth2: {{endpoint_params: {{a: {0}}}}}}}]",
+    "its proxy": "remote_write: [{{name: a, proxy_url: {0}}}]",
     "an Alertmanager": "alertmanagers: [{{static_configs: [{{targets: [{0}]}}]}}]",
 }
 
@@ -140,7 +152,7 @@ def test_what_is_left_empty_is_what_upstream_takes_it_for(tmp_path: Path, empty:
 
 
 @pytest.mark.parametrize(
-    "name", ["config", "global", "external_labels", "scrape_limits", "rules_dirs", "alertmanagers"]
+    "name", ["config", "global", "external_labels", "scrape_limits", "rules_dirs", "alertmanagers", "remote_write"]
 )
 def test_a_variable_that_is_left_empty_is_nothing(name: str) -> None:
     assert given(**{name: None}) == given()
@@ -176,8 +188,10 @@ NEEDLE = "needle"
 @pytest.mark.parametrize(
     "written",
     [
-        {"config": f"remote_write:\n- basic_auth: {{password: {NEEDLE}}}\n"},
-        {"config": [{"remote_write": [{"basic_auth": {"password": NEEDLE}}]}]},
+        {"config": f"remote_read:\n- basic_auth: {{password: {NEEDLE}}}\n"},
+        {"config": [{"remote_read": [{"basic_auth": {"password": NEEDLE}}]}]},
+        {"remote_write": f"https://me:{NEEDLE}@host/"},
+        {"remote_write": [{"name": {"a": NEEDLE}}]},
         {"config": f"https://me:{NEEDLE}@host/write?token={NEEDLE}"},
         {"global": [["a", NEEDLE]]},
         {"scrape_configs": [[{"basic_auth": {"password": NEEDLE}}]]},
@@ -193,9 +207,9 @@ def test_what_was_meant_to_be_something_else_shows_no_secret(written: dict[str, 
 
 @pytest.mark.parametrize("password", ["01234567", "12345.678", "1_234_567"])
 def test_a_password_that_yaml_took_for_a_number_is_not_shown(tmp_path: Path, password: str) -> None:
-    written = from_yaml(tmp_path, f"config: {{remote_write: [{{basic_auth: {{password: {password}}}}}]}}")
+    written = from_yaml(tmp_path, f"config: {{remote_read: [{{basic_auth: {{password: {password}}}}}]}}")
     (problem,) = given(**written)["problems"]
-    assert problem.startswith("prometheus_config.remote_write.basic_auth.password is a number: ")
+    assert problem.startswith("prometheus_config.remote_read.basic_auth.password is a number: ")
     assert not {password, str(yaml.safe_load(password))} & set(re.split(r"[ :]", problem))
 
 

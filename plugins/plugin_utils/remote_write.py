@@ -1,0 +1,199 @@
+"""The gate of remote_write: where metrics are sent to, as it was written, or all that is wrong with it."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback
+from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_files import (
+    AWS_FILE,
+    IN_FILES,
+    at,
+    aws_credentials,
+    in_files,
+)
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written, kind
+
+VARIABLE = "prometheus_remote_write"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+HEADER = re.compile(r"[A-Za-z0-9._-]+")
+TEXT = {
+    "url", "token_url", "proxy_url", "no_proxy", "server_name", "ca", "cert", "key", "client_certificate_key",
+    "access_key", "secret_key", "profile", "role_arn", "external_id", "tenant_id", "certificate_password", "scope",
+}  # fmt: skip
+TEXT_BELOW = {"http_headers", "proxy_connect_header", "endpoint_params", "scopes"}
+LOGINS = (
+    "basic_auth",
+    "authorization",
+    "oauth2",
+    "sigv4",
+    "azuread",
+    "google_iam",
+    "bearer_token",
+    "bearer_token_file",
+)
+
+
+def remote_write(
+    entries: Iterable[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    jobs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Check where metrics are sent to, and return it as it is rendered.
+
+    :param entries: what ``written_entries`` returns
+    :param settings: ``defaults``, what an entry has that it does not say otherwise; ``allow_http``, whether a login may
+        go over the network as everybody can read it; ``config_dir``, the folder of the configuration on the node;
+        ``environment``, what is set for the process
+    :param labels: the external labels
+    :param jobs: the static targets by job, see ``static_targets``
+    :returns: ``entries``; ``files``, path below the folder ``remote-write`` -> text, which Prometheus reads at each
+        request; ``config_files``, path below the configuration -> text, which it reads when it loads that; and
+        ``problems``
+    """
+    problems = [*_label_problems(labels, jobs)] if entries else []
+    files: dict[str, str] = {}
+    keys: dict[str, tuple[str, str]] = {}
+    made = []
+    for entry in entries:
+        where = f"{VARIABLE}, {entry['name']}"
+        merged = _merged(settings["defaults"], entry)
+        wrong = [*_entry_problems(where, merged, settings["allow_http"])]
+        problems += wrong
+        if not wrong:
+            made.append(in_files(merged, settings["config_dir"], files, keys))
+    if keys and "AWS_SHARED_CREDENTIALS_FILE" in (settings["environment"] or {}):
+        problems.append(
+            f"{VARIABLE} holds keys of AWS, and prometheus_environment sets AWS_SHARED_CREDENTIALS_FILE, the file into "
+            "which they would go: name a profile of that file in sigv4, or leave the variable out."
+        )
+    config_files = {AWS_FILE: aws_credentials(keys)} if keys else {}
+    return {"entries": made, "files": files, "config_files": config_files, "problems": problems}
+
+
+def written_entries(gate: Written, value: Any, meant: Callable[..., Any]) -> list[dict[str, Any]]:
+    """Return the entries that have a name of their own and an address, with what is meant as text as text.
+
+    :param meant: returns a structure of Prometheus' configuration as it is meant; gets the gate, where it stands, its
+        key and the structure
+    """
+    found = []
+    for number, entry in enumerate(gate.sequence(VARIABLE, value), 1):
+        where = f"{VARIABLE}[{number}]"
+        if not isinstance(entry, Mapping):
+            gate.refuse(where, entry, "write where to send metrics to, a mapping with name and url", secret=True)
+            continue
+        name = gate.text(f"{where}.name", entry.get("name"))
+        if not NAME.fullmatch(name):
+            gate.problems.append(
+                f"{where} has {f'the name {name!r}' if name else 'no name'}: give it one of its own, of letters, "
+                "digits and . _ -, by which metrics and alerts tell it from others, and which stays."
+            )
+            continue
+        parts = {key: meant(gate, f"{VARIABLE}, {name}.{key}", key, item) for key, item in entry.items()}
+        found.append({"name": name, "url": "", **{key: item for key, item in parts.items() if key != "name"}})
+    names = collections.Counter(entry["name"] for entry in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        gate.problems.append(
+            f"Every entry in {VARIABLE} needs a name of its own, and there are several named {', '.join(twice)}: "
+            "rename or merge them."
+        )
+    return found
+
+
+def _label_problems(labels: Mapping[str, Any], jobs: Mapping[str, Any]) -> Iterator[str]:
+    if not labels.get("cluster"):
+        yield (
+            f"{VARIABLE} is set, and prometheus_external_labels has no cluster: there, the metrics of this cluster "
+            "could not be told from those of others. Give it one, such as the id of the EMR cluster."
+        )
+    local = [job for job, targets in jobs.items() if any(_is_local(target["address"]) for target in targets)]
+    if "__replica__" in labels and local:
+        yield (
+            f"prometheus_external_labels holds __replica__, and the job {local[0]!r} scrapes this node alone: while "
+            "another replica is chosen there, what this one sends is dropped. Use the label node in its place."
+        )
+
+
+def _is_local(address: str) -> bool:
+    host = address.rpartition(":")[0] or address
+    return is_loopback(host.strip("[]"))
+
+
+def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with what it does not say, in the mappings of its first level, too."""
+    merged = {**entry}
+    for key, value in defaults.items():
+        own = entry.get(key)
+        if isinstance(value, Mapping) and isinstance(own, Mapping | None):
+            merged[key] = {**value, **(own or {})}
+        elif key not in entry:
+            merged[key] = value
+    return merged
+
+
+def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> Iterator[str]:
+    url = str(entry["url"])
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host:
+        # It may hold a login.
+        yield f"{where} has a url that is no address: write it like https://metrics.example.com/api/v1/write."
+        return
+    if parts.scheme == "http" and not is_loopback(host) and not allow_http:
+        yield (
+            f"{where} has the url of {host} over http: everybody on the way could read its login and the metrics. Use "
+            "https, or allow it with prometheus_remote_write_allow_http where the network is your own."
+        )
+    if parts.username is not None and (others := [login for login in LOGINS if login in entry]):
+        yield f"{where} has a login in its url, and {others[0]}: leave one of them out."
+    if "@" in urlsplit(str(at(entry, ("oauth2", "token_url")) or "")).netloc:
+        yield f"{where}.oauth2.token_url holds a login: write it into client_id and client_secret."
+    sigv4 = entry.get("sigv4", {})
+    if not isinstance(sigv4, Mapping) or ("sigv4" in entry and not sigv4.get("region")):
+        yield (
+            f"{where}.sigv4 has no region: write the one of the workspace, which Prometheus takes from nowhere else, "
+            "such as sigv4: {region: eu-central-1}."
+        )
+    elif bool(sigv4.get("access_key")) != bool(sigv4.get("secret_key")):
+        yield f"{where}.sigv4 has but one of access_key and secret_key: write both, or none where the node has a role."
+    elif sigv4.get("access_key") and sigv4.get("profile"):
+        yield f"{where}.sigv4 has a profile and keys of its own: leave one of them out."
+    for path in (*IN_FILES, ("sigv4", "access_key"), ("sigv4", "secret_key")):
+        above = at(entry, path[:-1])
+        if not isinstance(at(entry, path), str | None):
+            yield f"{where}.{'.'.join(path)} is {kind(at(entry, path))}: write one text."
+        if isinstance(above, Mapping) and path[-1] in above and f"{path[-1]}_file" in above:
+            named = ".".join(path)
+            yield f"{where} has {named} and {named}_file: leave one of them out."
+    yield from _header_problems(where, entry)
+
+
+def _header_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    found = []
+    for option in ("headers", "http_headers"):
+        headers = entry.get(option)
+        if not isinstance(headers, Mapping | None):
+            yield f"{where}.{option} is no mapping: write the name of a header and its value."
+            continue
+        for name, value in (headers or {}).items():
+            found.append(str(name).lower())
+            if not HEADER.fullmatch(str(name)):
+                yield f"{where}.{option} holds {str(name)!r}, which is no name of a header."
+            parts = value.values() if isinstance(value, Mapping) else [[value]]
+            texts = all(isinstance(part, list) and all(isinstance(text, str) for text in part) for part in parts)
+            if isinstance(value, Mapping) != (option == "http_headers") or not texts:
+                yield (
+                    f"{where}.{option}.{name} is not as Prometheus has it: headers: {{NAME: value}}, or http_headers: "
+                    + ("{NAME: {values: [value]}}.")
+                )
+    if twice := [name for name, count in collections.Counter(found).items() if count > 1]:
+        yield f"{where} has the header {', '.join(twice)} several times: leave all but one out."
