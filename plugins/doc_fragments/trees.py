@@ -65,6 +65,11 @@ options:
             their mode and owner, and RV(trees.left) stays empty.
         type: bool
         default: false
+      kept:
+        description: Whether what is no longer rendered goes only once the service has loaded what is live, since it
+          reads it until then.
+        type: bool
+        default: false
       on_change:
         description:
           - What a change of the tree calls for. V(restart) and V(reload) are due as long as the service runs, or has

@@ -75,7 +75,7 @@ class Remote:
     @staticmethod
     def _refuse_loss(behind: Mapping[str, float], stops: bool) -> None:
         if behind:
-            told = ", ".join(f"{name} the last {seconds / 60:.0f} minutes" for name, seconds in behind.items())
+            told = ", ".join(f"{name} the last {seconds / 60:.1f} minutes" for name, seconds in behind.items())
             does = "restart Prometheus" if stops else "give it another queue"
             raise TreeError(
                 f"prometheus_remote_write: not sent yet: {told}. This run would {does}, after which only what comes "
@@ -89,10 +89,10 @@ class Remote:
         def place(file: str) -> str:
             return self._place(task, stages, os.path.join(folder, file))
 
-        verdict = Endpoint(entry, self.environment, place).ask()
+        verdict = Endpoint(entry, self.environment, place, lambda words: mask(words, task.trees)).ask()
         if verdict.word == ACCEPTED:
             return
-        said = mask(f"prometheus_remote_write: {entry['name']} {verdict.said}", task.trees)
+        said = f"prometheus_remote_write: {entry['name']} {verdict.said}"
         if verdict.word == REFUSED:
             raise TreeError(said)
         if verdict.word != NOT_ASKED and self.must_be_accepted:

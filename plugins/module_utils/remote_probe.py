@@ -108,11 +108,13 @@ class Endpoint:
     :ivar entry: an entry of remote_write as it is rendered
     :ivar environment: what is set for the process of Prometheus
     :ivar path: returns where a file lies that the entry names
+    :ivar hide: returns what somebody said without any secret
     """
 
     entry: Mapping[str, Any]
     environment: Mapping[str, str]
     path: Callable[[str], str]
+    hide: Callable[[str], str] = str
 
     def ask(self) -> Verdict:
         """Send a write request that holds nothing, and say what came of it."""
@@ -129,7 +131,7 @@ class Endpoint:
             return Verdict(REFUSED, f"wants sigv4, and there are no credentials, so Prometheus does not start: {error}")
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
-            return Verdict(AWAY, f"cannot be reached: {printable(str(reason) or type(error).__name__)}")
+            return Verdict(AWAY, f"cannot be reached: {self.hide(printable(str(reason) or type(error).__name__))}")
 
     @property
     def _url(self) -> str:
@@ -137,13 +139,13 @@ class Endpoint:
         return cleaned(url) if "sigv4" in self.entry else url
 
     def _judged(self, status: int, body: str, leads_to: str) -> Verdict:
-        words = printable(" ".join(body.split()))[:SAID]
+        words = self.hide(printable(" ".join(body.split())))[:SAID]
         answer = f"answers HTTP {status}" + (f" ({words})" if words else "")
         if status in REMEDIES:
             remedy = SIGNED if status in (401, 403) and "sigv4" in self.entry else REMEDIES[status]
             return Verdict(REFUSED, f"{answer}: {remedy}")
         if 300 <= status < 400:
-            where = f"leads to {printable(leads_to)}" if leads_to else "leads elsewhere"
+            where = f"leads to {self.hide(printable(leads_to))}" if leads_to else "leads elsewhere"
             return Verdict(REFUSED, f"answers HTTP {status} and {where}: is that its address, or a page for a login?")
         if status >= 500:
             return Verdict(AWAY, answer)

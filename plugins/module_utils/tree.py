@@ -43,7 +43,10 @@ class File(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A tree as it is wanted; `files` by relative path."""
+    """A tree as it is wanted; `files` by relative path.
+
+    What is no longer wanted of it goes last if it is `kept`: the service may read it until it has loaded what is live.
+    """
 
     name: str
     dest: str
@@ -52,6 +55,7 @@ class Tree(NamedTuple):
     gid: int | None
     shared: bool
     files: dict[str, File]
+    kept: bool = False
 
     def folders(self) -> list[str]:
         """Relative paths of the folders that the files need, outer before inner; "" is dest itself."""
@@ -131,7 +135,7 @@ def parse(payload: Mapping[str, Any], check: bool) -> Task:
             rel: File(content.encode("utf-8", "surrogateescape"), mode, uid, gid, secret, shown)
             for rel, (content, mode, secret, shown) in spec["files"].items()
         }
-        tree = Tree(name, spec["dest"], spec["dir_mode"], uid, gid, spec["shared"], files)
+        tree = Tree(name, spec["dest"], spec["dir_mode"], uid, gid, spec["shared"], files, spec["kept"])
         for rel in files:
             check_relative(rel, name)
             other = taken.setdefault(join(tree.dest, rel), name)

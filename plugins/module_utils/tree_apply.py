@@ -17,6 +17,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree_live import (
     journal,
     make_live,
     outcome,
+    remove_kept,
     report,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import Manifest, forget, load, lock, save
@@ -132,7 +133,9 @@ class Change:
         else:
             forget(self.state_dir, self.task.name)
         done = report(self.task, self.plan, self.old.live_at, now)
-        return {**done, **(self.proof.prove(done) if self.proof else {})}
+        proved = self.proof.prove(done) if self.proof else {}
+        remove_kept(self.task, self.plan)
+        return {**done, **proved}
 
 
 def apply(

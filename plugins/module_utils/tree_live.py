@@ -107,7 +107,8 @@ def make_live(
         if tree.name in plan.touched:
             put_tree(tree, stages[tree.name], plan.changed[tree.name], relabel)
     for entry in plan.stale:
-        remove_stale(entry.dest, entry.rel)
+        if entry not in kept_entries(task, plan):
+            remove_stale(entry.dest, entry.rel)
     needed = {join(tree.dest, rel) for tree in task.trees for rel in tree.folders()}
     kept = {
         (dest, rel)
@@ -120,6 +121,21 @@ def make_live(
     for path in filter(os.path.islink, plan.stale_links):
         remove_stale(path, "")
     return kept
+
+
+def kept_entries(task: Task, plan: Plan) -> list[Entry]:
+    """What is no longer wanted, and goes when the service no longer reads it."""
+    trees = {tree.name for tree in task.trees if tree.kept}
+    return [entry for entry in plan.stale if entry.tree in trees]
+
+
+def remove_kept(task: Task, plan: Plan) -> None:
+    """Remove that, and the folders that it leaves empty; the manifest forgets these with the next change."""
+    for entry in kept_entries(task, plan):
+        remove_stale(entry.dest, entry.rel)
+        folder = os.path.dirname(entry.rel)
+        while folder and remove_stale(entry.dest, folder, folder=True):
+            folder = os.path.dirname(folder)
 
 
 def report(task: Task, plan: Plan, before: Mapping[str, float], now: float) -> dict[str, Any]:

@@ -29,6 +29,7 @@ TREE_OPTIONS = (
     "modes",
     "secret",
     "shared",
+    "kept",
     "on_change",
 )
 REACTIONS = ("restart", "reload", "nothing")
@@ -110,10 +111,12 @@ def parse_tree(name: str, spec: Any) -> dict[str, Any]:
         fail(f"{at}.dest", dest, "write an absolute path")
     modes = expect(dict, f"{at}.modes", given.get("modes", {}), "write a dictionary, pattern to mode")
     secret = expect(list, f"{at}.secret", given.get("secret", []), "write a list of patterns")
-    try:
-        shared = boolean(given.get("shared", False))
-    except TypeError:
-        fail(f"{at}.shared", given["shared"], "write true or false")
+    flags = {}
+    for flag in ("shared", "kept"):
+        try:
+            flags[flag] = boolean(given.get(flag, False))
+        except TypeError:
+            fail(f"{at}.{flag}", given[flag], "write true or false")
     on_change = given.get("on_change", "nothing")
     if on_change not in REACTIONS:
         fail(f"{at}.on_change", on_change, f"it must be one of {', '.join(REACTIONS)}")
@@ -127,7 +130,7 @@ def parse_tree(name: str, spec: Any) -> dict[str, Any]:
         "dir_mode": parse_mode(f"{at}.dir_mode", given.get("dir_mode", "0755")),
         "modes": {str(key): parse_mode(f"{at}.modes.{key}", value) for key, value in modes.items()},
         "secret": [str(pattern) for pattern in secret],
-        "shared": shared,
+        **flags,
         "on_change": on_change,
     }
 
@@ -142,7 +145,7 @@ def pack_tree(tree: Mapping[str, Any], files: Mapping[str, bytes], shown: Mappin
         return fnmatch.fnmatchcase(rel, pattern)
 
     return {
-        **{option: tree[option] for option in ("dest", "owner", "group", "dir_mode", "shared")},
+        **{option: tree[option] for option in ("dest", "owner", "group", "dir_mode", "shared", "kept")},
         "files": {
             rel: [
                 content.decode("utf-8", "surrogateescape"),

@@ -123,6 +123,27 @@ def test_what_works_stays_and_nothing_of_the_way_back_is_left(node: Node) -> Non
     assert not {"etc/app/gone", "etc/app/gone/c.yml", "opt/gone"} & names
 
 
+@pytest.mark.parametrize(("kept", "there"), [(True, True), (False, False)])
+def test_what_a_service_may_still_read_goes_once_it_works(node: Node, kept: bool, there: bool) -> None:
+    old(node)
+    stale, seen = node.root / "etc/app/gone/c.yml", []
+
+    class Reader(Proof):
+        def prove(self, report: Mapping[str, Any]) -> dict[str, Any]:
+            seen.append(stale.exists())
+            return super().prove(report)
+
+    before = node.snapshot()
+    payload = node.payload(NEW, NEW_LINKS, mode="0640", dir_mode="0750", kept=kept)
+    with pytest.raises(NotProvedError):
+        node.apply(payload, Reader(works=False))
+    assert node.snapshot() == before
+    node.apply(payload, Reader())
+    assert seen == [there, there]
+    assert not stale.parent.exists()
+    assert node.apply(payload, Proof())["changed"] is False
+
+
 def test_what_does_not_work_is_put_back_with_modes_folders_links_and_manifest(node: Node) -> None:
     before = old(node)
     with pytest.raises(NotProvedError, match="it does not work\nput back"):
