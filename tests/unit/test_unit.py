@@ -514,10 +514,10 @@ def test_any_answer_will_do(node: Node) -> None:
     service = node.service()
     service.fetch = lambda url, **_: said[url]
     assert service.ask({url[-4:].strip("/"): url for url in said}) == {
-        "good": {"status": 200, "json": {"a": [1]}, "error": ""},
-        "bad": {"status": 400, "json": {"message": "no"}, "error": ""},
-        "text": {"status": 200, "json": None, "error": ""},
-        "slow": {"status": 0, "json": None, "error": "timed out"},
+        "good": {"status": 200, "json": {"a": [1]}, "text": '{"a": [1]}', "error": ""},
+        "bad": {"status": 400, "json": {"message": "no"}, "text": '{"message": "no"}', "error": ""},
+        "text": {"status": 200, "json": None, "text": "text", "error": ""},
+        "slow": {"status": 0, "json": None, "text": "", "error": "timed out"},
     }
 
 
@@ -640,7 +640,7 @@ def test_a_service_that_runs_is_asked_and_no_other(node: Node) -> None:
     assert node.service().ask({"ready": READY})["ready"]["status"] == 200
     node.fields.update(ActiveState="inactive", MainPID="0")
     assert node.service().ask({"ready": READY}) == {
-        "ready": {"status": 0, "json": None, "error": "the unit is not running"}
+        "ready": {"status": 0, "json": None, "text": "", "error": "the unit is not running"}
     }
 
 

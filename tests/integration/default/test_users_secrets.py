@@ -27,11 +27,23 @@ prometheus_scrape_configs:
     basic_auth: {username: X, password: X}
     static_configs: [{targets: ["localhost:8002"]}]
 prometheus_config:
-  remote_write:
+  remote_read:
     - url: http://me:X@localhost:9/X?key=X
       headers: {X-Any: X}
       oauth2: {client_id: X, client_secret: X, token_url: "http://localhost:9/X"}
-      write_relabel_configs: [{target_label: any, replacement: X}]
+prometheus_remote_write:
+  - name: far
+    url: http://me:X@localhost:9/X?key=X
+    headers: {X-Any: X}
+    http_headers: {X-Other: {secrets: [X]}}
+    write_relabel_configs: [{target_label: any, replacement: X}]
+  - name: with-a-token
+    url: http://localhost:9/X
+    oauth2: {client_id: X, client_secret: X, token_url: "http://localhost:9/X"}
+  - name: signed
+    url: http://localhost:9/X
+    sigv4: {region: eu-central-1, access_key: X, secret_key: X}
+prometheus_remote_write_must_be_accepted: false
 grafana_ini:
   smtp: {password: X, user: X}
   auth.generic_oauth: {client_secret: X, token_url: "http://localhost:9/X"}
@@ -85,12 +97,20 @@ def test_what_a_checker_says_shows_no_secret(playbook: Playbook) -> None:
     for secret in secrets:
         # As the first key of an item, and as a later one.
         for remote in ({"headers": secret}, {"url": "http://localhost:9/", "headers": secret}):
-            done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_write": [remote]})
+            done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_read": [remote]})
             assert done.returncode != 0
             assert "cannot unmarshal" in done.stdout
             assert secret not in done.stdout
     address = "http://me:needle/of/a/login@localhost:9/"
-    done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_write": [{"url": address}]})
+    done = playbook("site.yml", "--tags=prometheus", prometheus_config={"remote_read": [{"url": address}]})
+    assert done.returncode != 0
+    assert "needle" not in done.stdout
+    done = playbook(
+        "site.yml",
+        "--tags=prometheus",
+        prometheus_remote_write=[{"name": "far", "url": address}],
+        prometheus_remote_write_allow_http=True,
+    )
     assert done.returncode != 0
     assert "needle" not in done.stdout
 
@@ -147,17 +167,17 @@ def vault(tmp_path: Path) -> tuple[Path, Path]:
                 "static_configs": [{"targets": ["localhost:8003"], "labels": {"any": "{{ v_label }}"}}],
             }
         ],
-        "prometheus_config": {
-            "remote_write": [
-                {
-                    "url": "http://localhost:9/{{ v_url }}",
-                    "authorization": {"credentials": "{{ v_credentials }}"},
-                    # Nobody is there, and a reload would wait a minute for what is to be sent.
-                    "write_relabel_configs": [{"action": "drop", "source_labels": ["__name__"], "regex": ".*"}],
-                    "metadata_config": {"send": False},
-                }
-            ]
-        },
+        "prometheus_remote_write": [
+            {
+                "name": "far",
+                "url": "http://localhost:9/{{ v_url }}",
+                "authorization": {"credentials": "{{ v_credentials }}"},
+                # Nobody is there, and what is to be sent would be lost.
+                "write_relabel_configs": [{"action": "drop", "source_labels": ["__name__"], "regex": ".*"}],
+                "metadata_config": {"send": False},
+            }
+        ],
+        "prometheus_remote_write_must_be_accepted": False,
         "grafana_ini": {"smtp": {"password": "{{ v_smtp }}"}},
         "grafana_datasources": [
             {
@@ -200,7 +220,7 @@ def test_what_is_in_a_vault_reaches_every_file_decrypted(
     assert job["http_headers"]["H-Any"]["values"] == ["decrypted-header", "Bearer decrypted-header"]
     assert job["static_configs"][0]["labels"]["any"] == "decrypted-label"
     (remote,) = config["remote_write"]
-    assert remote["authorization"]["credentials"] == "decrypted-credentials"
+    assert read(f"/etc/prometheus/{remote['authorization']['credentials_file']}") == "decrypted-credentials"
     assert remote["url"] == "http://localhost:9/decrypted-url"
     (source,) = loaded("/etc/grafana/provisioning/datasources/datasources.yml")["datasources"]
     assert (source["basicAuthUser"], source["secureJsonData"]["basicAuthPassword"]) == (
