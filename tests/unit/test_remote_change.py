@@ -227,7 +227,7 @@ def test_it_is_asked_with_the_login_that_it_has_where_another_one_is_to_come(tmp
     assert len(remote.warnings) == 1
 
 
-SECRET = {"basic_auth": {"username": "me", "password_file": "remote-write/a.password"}}
+SECRET: dict[str, Any] = {"basic_auth": {"username": "me", "password_file": "remote-write/a.password"}}
 
 
 def test_another_secret_is_asked_with_before_it_is_live(tmp_path: Path, server: Endpoint) -> None:
