@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
 # What is too long for every day.
-LONG_SCENARIOS := debian13 cluster database
+LONG_SCENARIOS := debian13 cluster database remote
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -48,7 +48,7 @@ test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
 	@mkdir -p .cache && rm -f $(FAILED)
 	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser || { cat $(FAILED) 2>/dev/null; exit 1; }
 
-test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop
+test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop, metrics sent to three Cortex
 	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)
 
 lint: $(LINTERS) ## check the style of everything
@@ -99,6 +99,11 @@ molecule-database: .venv/installed
 molecule-cluster: .venv/installed
 	@if lacks=$$(python molecule/testbed/cluster.py missing); then echo "SKIPPED cluster: this machine lacks $$lacks"; \
 	else molecule test --scenario-name cluster; fi
+
+# Cortex is TESTBED_CORTEX_ARCHIVE, or built by Go.
+molecule-remote: .venv/installed
+	@if lacks=$$(python molecule/testbed/engine.py missing); then echo "SKIPPED remote: this machine lacks $$lacks"; \
+	else molecule test --scenario-name remote; fi
 
 .venv/browser: .venv/installed requirements-browser.txt
 	@$(PATIENTLY) "installing the Python packages for the browser" $(INSTALL) requirements-browser.txt

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from dashboards import alerts, cluster, docproc_service, embedding_service, ingest_service, overview
+from dashboards import alerts, cluster, docproc_service, embedding_service, ingest_service, overview, prometheus
 
 ROLE_FILES = Path(__file__).parents[1] / "roles/grafana/files"
-PAGES = (overview, alerts, ingest_service, docproc_service, embedding_service)
+PAGES = (overview, alerts, ingest_service, docproc_service, embedding_service, prometheus)
 # By folder: those of the pipeline, and those of a cluster that is monitored.
 FOLDERS = {"dashboards": [page.DASHBOARD for page in PAGES], "cluster_dashboards": list(cluster.DASHBOARDS)}
 

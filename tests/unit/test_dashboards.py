@@ -174,9 +174,9 @@ def test_committed_files_are_up_to_date() -> None:
     assert committed == files(), "run `python -m dashboards`"
 
 
-def test_there_is_one_dashboard_per_service_an_overview_a_page_of_the_alerts_and_those_of_the_cluster() -> None:
+def test_there_is_one_dashboard_per_service_and_those_of_the_alerts_of_prometheus_and_of_the_cluster() -> None:
     assert {uid: dashboard["uid"] for uid, dashboard in DASHBOARDS.items()} == {
-        uid: uid for uid in ("vision-general", "alertas", *GUIDE, "cluster", "hdfs", "yarn", "nodos")
+        uid: uid for uid in ("vision-general", "alertas", "prometheus", *GUIDE, "cluster", "hdfs", "yarn", "nodos")
     }
     assert DASHBOARDS["vision-general"]["title"] == "Visión general"
     assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
@@ -310,6 +310,8 @@ VALUES = {
     "mode": "iowait",
     "mountpoint": "/mnt1",
     "device": "nvme1n1",
+    "remote_name": "amazon-managed-prometheus",
+    "group": "docproc-service",
 }
 
 

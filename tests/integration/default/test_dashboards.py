@@ -14,7 +14,7 @@ from tests.integration.node import Api, Playbook, Run, poll, process, refused, w
 
 UNKNOWN = {"type": "prometheus", "uid": "5JyaSIk4k"}
 OWN = {"type": "grafana-testdata-datasource", "uid": "users-own"}
-PROVISIONED = ["alertas", "docproc-service", "embedding-service", "ingest-service", "vision-general"]
+PROVISIONED = ["alertas", "docproc-service", "embedding-service", "ingest-service", "prometheus", "vision-general"]
 
 
 def panel(source: Any) -> dict[str, Any]:

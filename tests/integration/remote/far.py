@@ -1,0 +1,98 @@
+"""The storage beside the node, and what of the node's samples it lacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.integration.node import Api
+
+# What each target sends whatever it is: its values tell nothing, its times tell which scrape is missing.
+COUNTED = 'up{job!=""}'
+
+
+@dataclass(frozen=True)
+class Far:
+    """Three Cortex behind a proxy, in a container.
+
+    :ivar name: of the container
+    """
+
+    name: str
+
+    def run(self, command: str) -> str:
+        """Run a command of the shell and return what it prints; raises CalledProcessError."""
+        done = subprocess.run(
+            ["docker", "exec", self.name, "sh", "-c", command], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def kill(self, *instances: int) -> None:
+        """Kill some of the three at once, as the kernel does."""
+        for number in instances:
+            self.run(f"systemctl kill --signal=KILL cortex@{number}")
+
+    def start(self, *instances: int) -> None:
+        """Start some of the three again."""
+        self.run(f"systemctl start {' '.join(f'cortex@{number}' for number in instances)}")
+
+    def passwords(self, one: str, other: str = "") -> None:
+        """Have the proxy take one password, or another one besides."""
+        line = f'/insecure-password/ {{n++; $NF = n == 1 ? "{one}" : "{other or one}"}} 1'
+        config = "/etc/haproxy/haproxy.cfg"
+        self.run(f"awk '{line}' {config} >/tmp/new.cfg && cp /tmp/new.cfg {config} && systemctl reload haproxy")
+
+    def ask(self, query: str, at: float) -> list[dict[str, Any]]:
+        """Return what a query finds at a moment, none where the storage does not answer."""
+        words = urlencode({"query": query, "time": at})
+        for number in (1, 2, 3):
+            done = subprocess.run(
+                ["docker", "exec", self.name, "curl", "--silent", "--fail", "--max-time", "10",
+                 f"http://127.0.0.1:901{number}/prometheus/api/v1/query?{words}"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                return list(json.loads(done.stdout)["data"]["result"])
+        return []
+
+
+def times(result: list[dict[str, Any]]) -> dict[str, set[float]]:
+    """Return the times of the samples of each target."""
+    return {f"{one['metric']['job']} {one['metric']['instance']}": {at for at, _ in one["values"]} for one in result}
+
+
+@dataclass
+class Window:
+    """What was scraped since a moment.
+
+    :ivar since: in seconds since the epoch
+    """
+
+    near: Api
+    far: Far
+    since: float
+
+    def missing(self, until: float) -> dict[str, list[float]]:
+        """Return the times of the samples that the node has and the storage has not, by target."""
+        query = f"{COUNTED}[{int(until - self.since) + 1}s]"
+        here = times(self.near.data(f"/api/v1/query?{urlencode({'query': query, 'time': until})}")["data"]["result"])
+        there = times(self.far.ask(query, until))
+        assert sum(map(len, here.values())) > 0, "nothing was scraped"
+        found = {target: sorted(at - there.get(target, set())) for target, at in here.items()}
+        return {target: lacking for target, lacking in found.items() if lacking}
+
+
+def counter(near: Api, metric: str, name: str = "cortex") -> float:
+    """Return what Prometheus counts of an endpoint, from its page of metrics."""
+    _, _, page = near.send("/metrics")
+    start = f'prometheus_remote_storage_{metric}{{remote_name="{name}"'
+    return sum(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(start))
+
+
+def now() -> float:
+    """Return the time, on a whole second."""
+    return float(int(time.time()))

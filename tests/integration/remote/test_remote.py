@@ -1,0 +1,138 @@
+"""What is scraped arrives at a real storage, whatever happens on the way; what would lose it is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.node import Api, Playbook, Start, poll, process, refused, words
+from tests.integration.remote.far import Far, Window, counter
+
+UNIT = "prometheus.service"
+SENT = "queue_highest_sent_timestamp_seconds"
+PASSWORD, OTHER = "right-password", "other-password"
+JOB = {"job_name": "another", "static_configs": [{"targets": ["localhost:8003"]}]}
+
+
+def loaded(prometheus: Api) -> str:
+    """Return when Prometheus last loaded its configuration."""
+    return str(prometheus.data("/api/v1/status/runtimeinfo")["data"]["lastConfigTime"])
+
+
+def stands_still(prometheus: Api) -> bool:
+    """Wait until an endpoint no longer takes what it is sent."""
+    before = counter(prometheus, "samples_retried_total")
+    return bool(poll(lambda: counter(prometheus, "samples_retried_total") > before, 30))
+
+
+def test_a_run_that_changes_nothing_says_at_once_that_it_arrives(playbook: Playbook, nothing_lost: Window) -> None:
+    done = playbook("site.yml")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"cortex: accepted, (the last sample of|\d)", words(done))
+
+
+def test_one_of_three_dies_during_a_run(far: Far, start: Start, nothing_lost: Window) -> None:
+    running = start("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB])
+    far.kill(1)
+    output = running.communicate()[0]
+    assert running.returncode == 0, output
+    far.start(1)
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_two_of_three_die_and_come_back(far: Far, prometheus: Api, nothing_lost: Window) -> None:
+    far.kill(1, 2)
+    assert stands_still(prometheus)
+    far.start(1, 2)
+
+
+def test_a_wrong_password_is_refused_before_it_loses_anything(
+    playbook: Playbook, host: Host, prometheus: Api, nothing_lost: Window
+) -> None:
+    before = process(host, UNIT), loaded(prometheus)
+    done = playbook("site.yml", "--tags=prometheus", remote_password=OTHER)
+    refused(done, "prometheus_remote_write: cortex answers HTTP 401", "nothing was changed on the node")
+    assert OTHER not in done.stdout
+    assert (process(host, UNIT), loaded(prometheus)) == before
+    assert host.check_output("sudo cat /etc/prometheus/remote-write/cortex/basic_auth.password") == PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"url": "https://metrics/nowhere"}, "answers HTTP 404"),
+        ({"url": "https://metrics:1/api/v1/push"}, "cannot be reached"),
+        ({"tls_config": {}}, "cannot be reached"),
+        ({"basic_auth": None, "sigv4": {"region": "eu-central-1"}}, "there are no credentials"),
+    ],
+)
+def test_an_endpoint_that_would_not_work_is_refused(
+    playbook: Playbook, entry: dict[str, Any], sentence: str, nothing_lost: Window
+) -> None:
+    more = {key: f"{{{{ remote_cortex.{key} }}}}" for key in ("url", "basic_auth", "tls_config")} | entry
+    more = {key: value for key, value in more.items() if value is not None}
+    done = playbook("site.yml", "--tags=prometheus", remote_more=[{"name": "more", **more}])
+    refused(done, "prometheus_remote_write: more", sentence, "nothing was changed on the node")
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_another_password_needs_neither_a_restart_nor_a_reload(
+    far: Far, playbook: Playbook, host: Host, prometheus: Api, nothing_lost: Window
+) -> None:
+    before = process(host, UNIT), loaded(prometheus), counter(prometheus, "samples_failed_total")
+    far.passwords(PASSWORD, OTHER)
+    done = playbook("site.yml", "--tags=prometheus", "--diff", remote_password=OTHER)
+    assert done.returncode == 0, done.stdout
+    assert OTHER not in done.stdout
+    far.passwords(OTHER)
+    sent = counter(prometheus, SENT)
+    assert poll(lambda: counter(prometheus, SENT) > sent + 10, 40)
+    done = playbook("site.yml", "--tags=prometheus", remote_password=OTHER)
+    assert "cortex: accepted" in words(done)
+    far.passwords(OTHER, PASSWORD)
+    done = playbook("site.yml", "--tags=prometheus")
+    assert done.returncode == 0, done.stdout
+    far.passwords(PASSWORD)
+    assert (process(host, UNIT), loaded(prometheus), counter(prometheus, "samples_failed_total")) == before
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_while_it_is_away_other_changes_go_through_and_a_restart_does_not(
+    far: Far, playbook: Playbook, host: Host, prometheus: Api, nothing_lost: Window
+) -> None:
+    far.run("systemctl stop haproxy")
+    assert stands_still(prometheus)
+    done = playbook("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB])
+    refused(done, "prometheus_remote_write: cortex is not reachable since")
+    assert '"another"' in str(prometheus.data("/api/v1/scrape_pools")).replace("'", '"')
+    before = process(host, UNIT)
+    changes: list[dict[str, Any]] = [
+        {"prometheus_retention_time": "14d"},
+        {"prometheus_external_labels": {"cluster": "another"}},
+        {"prometheus_remote_write": []},
+    ]
+    for change in changes:
+        done = playbook("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB], **change)
+        refused(done, "not sent yet: cortex the last", "minutes would be missing for good", "nothing was changed")
+    assert process(host, UNIT) == before
+    alerts = {"PrometheusRemoteWriteBehind", "PrometheusRemoteWriteLosesSoon"}
+    seen = "/api/v1/query?query=ALERTS"
+    assert poll(lambda: alerts <= {one["metric"]["alertname"] for one in prometheus.data(seen)["data"]["result"]}, 60)
+    far.run("systemctl start haproxy")
+    done = playbook("site.yml", "--tags=prometheus", prometheus_retention_time="14d")
+    assert done.returncode == 0, done.stdout
+    assert process(host, UNIT) != before
+    assert "cortex: accepted" in words(done)
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_what_is_refused_later_is_said_and_is_an_alert(far: Far, playbook: Playbook, prometheus: Api) -> None:
+    far.passwords("of-another-day")
+    assert poll(lambda: counter(prometheus, "samples_failed_total"), 30)
+    done = playbook("site.yml", "--tags=prometheus")
+    refused(done, "prometheus_remote_write: cortex is refused,", "HTTP status 401")
+    seen = "/api/v1/query?query=ALERTS{alertname='PrometheusRemoteWriteRefused'}"
+    assert poll(lambda: prometheus.data(seen)["data"]["result"], 60)
