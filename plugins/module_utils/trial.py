@@ -91,7 +91,7 @@ def rehearse(trial: Trial, task: Task, stages: Mapping[str, str], seconds: float
                 # The service reads its configuration under its own user.
                 own(stages[tree.name], tree.dir_mode, tree.uid, tree.gid)
                 mounts[stages[tree.name]] = tree.dest
-                mounts.update(_without_section(trial.omit, tree, stages[tree.name], data))
+                mounts.update(without_section(trial.omit, tree, stages[tree.name], data))
         name = f"emr-monitoring-trial-{task.name}.service"
         said = _run(systemd_run(trial, properties, mounts, name, seconds), trial.ready, name, seconds)
     finally:
@@ -106,7 +106,7 @@ def rehearse(trial: Trial, task: Task, stages: Mapping[str, str], seconds: float
         raise TreeError(f"{trial.unit} would not start: a trial of it {said.end}", mask(words, task.trees))
 
 
-def _without_section(omit: Mapping[str, str], tree: Tree, stage: str, data: str) -> dict[str, str]:
+def without_section(omit: Mapping[str, str], tree: Tree, stage: str, data: str) -> dict[str, str]:
     """Return what the program sees in place of a staged file of which it is not to see a section; none elsewhere."""
     folder, rel = os.path.split(omit.get("file", ""))
     if folder != tree.dest or rel not in tree.files:

@@ -22,7 +22,8 @@ from ansible_collections.emr.monitoring.plugins.module_utils.http_client import 
 from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, parse
 from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within
 from ansible_collections.emr.monitoring.plugins.module_utils.service import refuse_unreadable
-from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, sandbox, systemd_run
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, Tree
+from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, sandbox, systemd_run, without_section
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import UnitError
 from ansible_collections.emr.monitoring.plugins.modules import service
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import TREE_OPTIONS
@@ -203,6 +204,23 @@ def test_a_trial_has_the_sandbox_and_the_limits_of_the_unit_and_a_network_of_its
     assert command[-3:] == ["--", "/opt/x", "--a"]
     for line in ("MemoryMax=2G", "PrivateNetwork=yes", "RuntimeMaxSec=9", "BindPaths=/mnt/.trial:/mnt/data"):
         assert f"--property={line}" in command
+
+
+@pytest.mark.parametrize("rest", ["", "storage:\n  tsdb: {}\n"])
+def test_a_trial_does_not_see_what_needs_a_network(tmp_path: Path, rest: str) -> None:
+    kept = "global:\n  remote_write: x\nscrape_configs:\n- job_name: a\n"
+    whole = f"{kept}remote_write:\n- name: amp\n  sigv4:\n    region: x\n{rest}"
+    (tmp_path / "prometheus.yml").write_text(whole)
+    tree = Tree("config", "/etc/x", 0o700, os.geteuid(), os.getegid(), False, {
+        "prometheus.yml": File(whole.encode(), 0o640, os.geteuid(), os.getegid())})  # fmt: skip
+    omit = {"file": "/etc/x/prometheus.yml", "section": "remote_write"}
+    ((copy, seen),) = without_section(omit, tree, str(tmp_path), str(tmp_path / "data")).items()
+    assert seen == "/etc/x/prometheus.yml"
+    assert Path(copy).read_text() == kept + rest
+    # What goes live is as it was.
+    assert (tmp_path / "prometheus.yml").read_text() == whole
+    assert without_section({}, tree, str(tmp_path), str(tmp_path / "data")) == {}
+    assert without_section({**omit, "file": "/etc/y/prometheus.yml"}, tree, str(tmp_path), "") == {}
 
 
 class Grafana:

@@ -365,6 +365,38 @@ def test_a_start_is_tried_only_where_a_running_service_would_have_to_stop(
     assert bool(tries) is tried
 
 
+@pytest.mark.parametrize(
+    ("touched", "more", "expected"),
+    [
+        ({"config"}, {}, (False, "http://x/metrics")),
+        ({"unit"}, {}, (True, "http://x/metrics")),
+        ({LINKS}, {}, (True, "http://x/metrics")),
+        # The release was unpacked anew.
+        ({"config"}, {"installed": 2e9}, (True, "http://x/metrics")),
+        # It is asked where it is, not where it will be.
+        ({"config"}, {"notes": {"metrics_url": "http://old/metrics"}}, (False, "http://old/metrics")),
+        ({"config"}, {"active": "inactive"}, (False, "")),
+    ],
+)
+def test_what_is_sent_is_looked_at_before_anything_is_live(
+    monkeypatch: pytest.MonkeyPatch, touched: set[str], more: dict[str, Any], expected: tuple[bool, str]
+) -> None:
+    given = {"installed": 0, "active": "active", "notes": {}, **more}
+    monkeypatch.setattr(transaction, "check_dropins", lambda *_: None)
+    asked: list[Any] = []
+
+    class Asked:
+        def examine(self, *found: Any) -> None:
+            asked.append(found[3:])
+
+    unit = Unit(ActiveState=given["active"], ExecMainStartTimestampMonotonic="1000000")
+    unit.loaded = {"url": "http://x/metrics", "metric": "m"}
+    made = Transaction(unit, {"config": "reload", "unit": "restart"}, given["installed"], remote=Asked())  # type: ignore[arg-type]
+    made.examine(None, {}, plan(*touched), given["notes"])  # type: ignore[arg-type]
+    assert asked == [expected]
+    assert made.notes["metrics_url"] == "http://x/metrics"
+
+
 def database(folder: Path, text: str) -> str:
     path = folder / "grafana.db"
     with closing(sqlite3.connect(path)) as store, store:
