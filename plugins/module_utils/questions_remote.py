@@ -18,6 +18,8 @@ FIRST = 40.0
 SECOND = 15.0
 # What is sent is older than that only where something does not go on.
 RECENT = 60.0
+# What Prometheus says where an endpoint refuses.
+NON_RECOVERABLE = "non-recoverable error"
 ACCEPTED, REFUSED, AWAY, NOTHING, OPEN = "accepted", "refused", "not reachable", "nothing to be seen yet", ""
 
 
@@ -69,15 +71,17 @@ class Remotes:
             if word != OPEN:
                 self.lines.append(f"{name}: {word}{said}")
             if word in (REFUSED, AWAY):
-                reason = self._reason(name)
+                reason = self._reason(name, word == REFUSED)
                 self.lines[-1] += reason
                 self.failing.append(f"prometheus_remote_write: {name} is {word}{said}{reason}.")
 
-    def _reason(self, name: str) -> str:
+    def _reason(self, name: str, refused: bool) -> str:
         """Return what Prometheus wrote of an endpoint last, which it does for one of several once a minute."""
         for line in self.journal():
             said = logfmt(line)
-            if said.get("remote_name") == name and "err" in said:
+            # Whoever refuses may also close the connection, which is another error.
+            about = said.get("remote_name") == name and (not refused or said.get("msg") == NON_RECOVERABLE)
+            if about and "err" in said:
                 return f" ({shown(said['err'])})"
         return ""
 
