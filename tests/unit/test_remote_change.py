@@ -27,15 +27,15 @@ def page(**remotes: tuple[float, float, float]) -> str:
     for name, (sent, newest, waiting) in remotes.items():
         labels = f'{{remote_name="{name}",url="https://x/?a={{}}"}}'.replace("{}", "")
         lines += [
-            f"prometheus_remote_storage_queue_highest_sent_timestamp_seconds{labels} {sent}",
-            f"prometheus_remote_storage_queue_highest_timestamp_seconds{labels} {newest:e}",
+            f"prometheus_remote_storage_queue_highest_sent_timestamp_seconds{labels} {sent:.12e}",
+            f"prometheus_remote_storage_queue_highest_timestamp_seconds{labels} {newest:.12e}",
             f"prometheus_remote_storage_samples_pending{labels} {waiting}",
             f"prometheus_remote_storage_histograms_pending{labels} 1",
             f"prometheus_remote_storage_samples_total{labels} 1.5e+03",
             f"prometheus_remote_storage_shards{labels} 1",
         ]
     newest = max((values[1] for values in remotes.values()), default=0)
-    return "\n".join([*lines, f"prometheus_remote_storage_highest_timestamp_in_seconds {newest}", ""])
+    return "\n".join([*lines, f"prometheus_remote_storage_highest_timestamp_in_seconds {newest:.12e}", ""])
 
 
 def test_the_metrics_of_each_endpoint_are_told_apart() -> None:
