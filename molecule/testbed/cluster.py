@@ -66,6 +66,8 @@ DAEMONS = {
 }
 ON_PRIMARY = ("hadoop-hdfs-namenode", "hadoop-yarn-resourcemanager")
 ON_CORE = ("hadoop-hdfs-datanode", "hadoop-yarn-nodemanager")
+# How EMR describes what is not the primary node.
+CORE_NODE = '{"isMaster": false, "instanceGroupId": "ig-TESTBED-CORE"}'
 JAVA = "/usr/bin/java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 --add-opens=java.base/java.lang=ALL-UNNAMED"
 CLASSPATH = "/etc/hadoop/conf:/usr/lib/hadoop/*"
 UNIT = """[Unit]
@@ -192,6 +194,8 @@ def create(name: str, ssh_port: int, published: tuple[int, ...] = ()) -> None:
     for number, (node, host) in enumerate(zip(names(name), (PRIMARY, *CORES), strict=True)):
         ports = () if number else published
         testbed.create(node, ssh_port + number, ports, "bookworm", java_image=image, hostname=host, mounts=mounts)
+        if number:
+            write(node, "/mnt/var/lib/info/instance.json", CORE_NODE)
         start_daemons(node, ON_CORE if number else ON_PRIMARY)
     began = time.monotonic()
     pages = [(name, f"http://{PRIMARY}:9870/prom"), (name, f"http://{PRIMARY}:8088/prom")]

@@ -9,7 +9,7 @@ import re
 import secrets
 import string
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "self_provisioned": {"type": "str", "default": SELF_PROVISIONED},
 }
 CERTIFICATE = "tls_self_signed.pem"
+# Certificates, with their keys, that belong to one service, whose name theirs begin with.
+PAIRS = {"node_exporter": "node_exporter_tls.pem"}
 # The key first, as the lookup self_signed_certificate writes them.
 CERTIFICATE_ON_NODE = ("/etc/prometheus/tls/key.pem", "/etc/prometheus/tls/certificate.pem")
 ALPHABET = string.ascii_letters + string.digits
@@ -142,6 +144,16 @@ def remove(
     return [path.name for path in gone], sorted(map(str, foreign))
 
 
+def names_of(services: Collection[str], secrets: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of the files that belong to some services, and those of all that the project keeps.
+
+    :param secrets: the names of all secrets
+    """
+    everything = [*secrets, *PAIRS.values()]
+    own = tuple(f"{service}_" for service in services)
+    return [name for name in everything if name.startswith(own)], everything
+
+
 def text_of(path: str, content: bytes) -> str:
     """Return the secret that a file on the node holds, empty where it holds none.
 
@@ -176,8 +188,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         left: list[str] = []
         try:
             if options["state"] == "absent":
-                everything = [secret["variable"] for secret in options["secrets"]]
-                names = [name for name in everything if name.partition("_")[0] in options["services"]]
+                names, everything = names_of(options["services"], [each["variable"] for each in options["secrets"]])
                 done, left = remove(
                     folder, names, everything, certificate=options["certificate"], dry=self._task.check_mode
                 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, certificate_server_name
 from ansible_collections.emr.monitoring.plugins.filter.meant import meant_list
 
 # What Hadoop serves at /prom and nobody looks at, or whose names hold the ids of containers: three quarters of it.
@@ -25,6 +26,7 @@ RELABELLING = [
 ]
 # By job: the daemon of the primary, that of the other nodes, and which roles of instances have it.
 DAEMONS = {"hdfs": ("namenode", "datanode", ("CORE",)), "yarn": ("resourcemanager", "nodemanager", ("CORE", "TASK"))}
+EC2_OWN = {"region", "port", "filters"}
 DEFAULTS = Path(__file__).parents[2] / "roles/settings/defaults/main.yml"
 
 
@@ -33,13 +35,14 @@ def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     :param settings: ``primaries``, names of hosts; ``core`` and ``task``, addresses of the other nodes by the name that
         the series get; ``discovery``, ``inventory`` or ``ec2``; ``cluster_id`` and ``region``, for EC2; ``hadoop``, how
-        its daemons are asked (over the role's defaults); ``node_exporter``, ``host:port`` of that of this node
+        its daemons are asked (over the role's defaults); ``ec2``, further options of its discovery; ``hosts``, the
+        node_exporters: ``own``, ``host:port`` of that of this node, ``others``, the same of the other nodes by name,
+        their ``port`` for those that are discovered, and ``username``, ``password`` and ``certificate`` of all
     :returns: jobs in Prometheus' syntax; every target has the labels ``component`` and ``instance``, the name of its
         host, so that what is known of a host by several jobs can be put together
     """
     hadoop = {**yaml_load(DEFAULTS.read_text("utf-8"))["emr_cluster_hadoop"], **(settings["hadoop"] or {})}
-    own = _group(settings["node_exporter"], "node_exporter", settings["primaries"][0])
-    jobs: list[dict[str, Any]] = [{"job_name": "node", "static_configs": [own]}]
+    jobs = [_hosts_job(settings, settings["hosts"])]
     for name, daemons in DAEMONS.items():
         job: dict[str, Any] = {"job_name": name, "metrics_path": "/prom"}
         if hadoop["scheme"] != "http":
@@ -52,6 +55,23 @@ def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     return jobs
 
 
+def _hosts_job(settings: Mapping[str, Any], hosts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the job of the hosts themselves. One that is alone in its cluster speaks HTTP, to itself."""
+    job: dict[str, Any] = {"job_name": "node"}
+    if hosts["certificate"]:
+        # No other one is trusted, whoever signed it; it need not name the hosts.
+        name = certificate_server_name(hosts["certificate"])
+        ca = certificate_chain(hosts["certificate"])
+        job |= {"scheme": "https", "tls_config": {"ca": ca, "server_name": name}}
+    if hosts["password"]:
+        job["basic_auth"] = {"username": str(hosts["username"]), "password": str(hosts["password"])}
+    static = [_group(hosts["own"], "node_exporter", settings["primaries"][0])]
+    if settings["discovery"] == "ec2":
+        return {**job, **_discovered(settings, static, int(hosts["port"]), "node_exporter", ("CORE", "TASK"))}
+    others = [_group(target, "node_exporter", name) for name, target in hosts["others"].items()]
+    return {**job, "static_configs": static + others}
+
+
 def _targets(
     settings: Mapping[str, Any], hadoop: Mapping[str, Any], daemon: str, other: str, roles: Sequence[str]
 ) -> dict[str, Any]:
@@ -59,13 +79,20 @@ def _targets(
     port = hadoop[f"{other}_port"]
     primary = [_group(f"{name}:{hadoop[f'{daemon}_port']}", daemon, name) for name in settings["primaries"]]
     if settings["discovery"] == "ec2":
-        return {
-            "static_configs": primary,
-            "ec2_sd_configs": [_instances(settings, int(port))],
-            "relabel_configs": _relabelled(other, "|".join(roles)),
-        }
+        return _discovered(settings, primary, int(port), other, roles)
     nodes = {name: address for role in roles for name, address in settings[role.lower()].items()}
     return {"static_configs": primary + [_group(f"{address}:{port}", other, name) for name, address in nodes.items()]}
+
+
+def _discovered(
+    settings: Mapping[str, Any], static: list[dict[str, Any]], port: int, component: str, roles: Sequence[str]
+) -> dict[str, Any]:
+    """Return the discovery of a job: static targets, and a component on the instances of some roles."""
+    return {
+        "static_configs": static,
+        "ec2_sd_configs": [_instances(settings, port)],
+        "relabel_configs": _relabelled(component, "|".join(roles)),
+    }
 
 
 def _group(target: str, component: str, name: str) -> dict[str, Any]:
@@ -82,6 +109,7 @@ def _instances(settings: Mapping[str, Any], port: int) -> dict[str, Any]:
             {"name": tag, "values": [settings["cluster_id"]]},
             {"name": "instance-state-name", "values": ["running"]},
         ],
+        **(settings["ec2"] or {}),
     }
 
 
@@ -97,25 +125,21 @@ def _relabelled(component: str, role: str) -> list[dict[str, Any]]:
     ]
 
 
-def host_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return by name of a host of the inventory the address by which the primary node reaches it.
-
-    That is ``emr_cluster_address`` of the host, or else the one by which Ansible does.
-    """
-    found = {host: hostvars[host] for host in hosts}
-    return {
-        host: str(known.get("emr_cluster_address") or known.get("ansible_host") or host)
-        for host, known in found.items()
-    }
-
-
-def cluster_problems(settings: Mapping[str, Any], has_workers: bool) -> list[str]:
+def cluster_problems(settings: Mapping[str, Any], has_workers: bool, masters: int = 1) -> list[str]:
     """Say what keeps the cluster from being monitored.
 
     :param settings: those of ``cluster_scrape_configs``
     :param has_workers: whether the inventory has the group ``emr_workers``
+    :param masters: how many nodes the group ``emr_master`` has
     """
     problems = []
+    if has_workers and masters > 1:
+        problems.append(
+            f"The inventory has {masters} nodes in emr_master, and emr_workers does not tell whose those are: give "
+            "each cluster an inventory of its own, or set emr_cluster_discovery: ec2 and remove the group."
+        )
+    for option in sorted(EC2_OWN & set(settings["ec2"] or {})):
+        problems.append(f"emr_cluster_ec2 holds {option}, which the role writes: remove it.")
     if not settings["primaries"]:
         problems.append("emr_cluster_primaries is empty: name the host of the NameNode and the ResourceManager.")
     if settings["discovery"] == "ec2":
@@ -142,5 +166,4 @@ class FilterModule:
         return {
             "cluster_problems": cluster_problems,
             "cluster_scrape_configs": cluster_scrape_configs,
-            "host_addresses": host_addresses,
         }

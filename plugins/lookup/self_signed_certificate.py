@@ -30,7 +30,7 @@ short_description: A self-signed certificate that is made once and kept in a fil
 description:
   - Returns the certificate and the private key in a file on the controller. Writes it only with O(renew), and never in
     check mode.
-  - A pair has an ECDSA key on the curve P-256 and is valid for 397 days.
+  - A pair has an ECDSA key on the curve P-256.
 options:
   _terms:
     description: Paths of the files. Whoever can read one can pretend to be the service; it is made with mode 0600.
@@ -49,6 +49,10 @@ options:
         shows one in any case.
     type: bool
     default: false
+  days:
+    description: For how long a new pair is valid. Browsers take no more than 397 days.
+    type: int
+    default: 397
 """
 
 EXAMPLES = """
@@ -67,7 +71,7 @@ _raw:
   elements: dict
 """
 
-LIFETIME = timedelta(days=397)
+DAYS = 397
 RENEWED_BEFORE = timedelta(days=30)
 _MARK = "-----BEGIN CERTIFICATE-----"
 _DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -84,14 +88,13 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         self.set_options(var_options=variables, direct=options)
         names = tuple(subject_names(self.get_option("names")))
         may_write = not boolean((variables or {}).get("ansible_check_mode", False))
-        return [
-            self._pair(Path(self._loader.path_dwim(term)), names, self.get_option("renew"), may_write) for term in terms
-        ]
+        return [self._pair(Path(self._loader.path_dwim(term)), names, may_write) for term in terms]
 
-    def _pair(self, path: Path, names: tuple[x509.GeneralName, ...], renew: bool, may_write: bool) -> dict[str, str]:
+    def _pair(self, path: Path, names: tuple[x509.GeneralName, ...], may_write: bool) -> dict[str, str]:
+        renew = self.get_option("renew")
         try:
             if renew and may_write:
-                text = kept(path, names)
+                text = kept(path, names, self.get_option("days"))
             elif not path.exists() and may_write:
                 raise AnsibleLookupError(f"There is no {path} yet: run site.yml, which makes it.")
             else:
@@ -129,10 +132,10 @@ def _subject_name(name: str) -> x509.GeneralName:
     return x509.DNSName(name)
 
 
-def kept(path: Path, names: Sequence[x509.GeneralName]) -> str:
+def kept(path: Path, names: Sequence[x509.GeneralName], days: int = DAYS) -> str:
     """Return the key and the certificate in a file, which is made first where it is missing or no longer of use.
 
-    Two runs at once get the same pair.
+    Two runs at once get the same pair. `days` is for how long a new one is valid.
 
     :raises OSError: the file cannot be read or written
     :raises ValueError: it holds no key and certificate
@@ -142,7 +145,7 @@ def kept(path: Path, names: Sequence[x509.GeneralName]) -> str:
     with path.with_name(f".{path.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists() or not is_current(path.read_bytes(), names):
-            _write(path, make(names))
+            _write(path, make(names, days))
         return path.read_text("ascii")
 
 
@@ -178,8 +181,8 @@ def is_current(pem: bytes, names: Sequence[x509.GeneralName]) -> bool:
     return list(found) == list(names) and certificate.not_valid_after_utc - datetime.now(UTC) > RENEWED_BEFORE
 
 
-def make(names: Sequence[x509.GeneralName]) -> str:
-    """Return a new key and a certificate for it, both in PEM form."""
+def make(names: Sequence[x509.GeneralName], days: int = DAYS) -> str:
+    """Return a new key and a certificate for it that is valid for so many days, both in PEM form."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "EMR monitoring, self-signed")])
     # The clock of the node or of a browser may be late.
@@ -202,7 +205,7 @@ def make(names: Sequence[x509.GeneralName]) -> str:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
-        .not_valid_after(begin + LIFETIME)
+        .not_valid_after(begin + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)

@@ -48,6 +48,7 @@ MAY_BE_EMPTY = {
     *(f"{role}_{name}" for role in ("prometheus", "alertmanager", "grafana") for name in (
         "external_url", "password", "password_salt", "tls_certificate", "tls_key"
     )),
+    *(f"node_exporter_{name}" for name in ("password", "password_salt", "tls_certificate", "tls_key")),
     *(f"grafana_prometheus_{name}" for name in ("username", "password", "certificate")),
 }  # fmt: skip
 

@@ -70,10 +70,11 @@ def systemd_problems(version_text: str, runtime_dir: Path) -> list[str]:
     return problems
 
 
-def emr_identity(info_dir: Path, required: bool) -> tuple[dict[str, Any], list[str]]:
+def emr_identity(info_dir: Path, required: bool, primary: bool = True) -> tuple[dict[str, Any], list[str]]:
     """Return the cluster as `ansible_facts.emr` presents it, and the problems found.
 
-    `info_dir` is EMR's directory of JSON files; with `required` it must describe a primary node.
+    `info_dir` is EMR's directory of JSON files; with `required` it must describe a node of a cluster. `primary` is
+    whether that has to be the primary one, or one of the others.
     """
     problems = []
 
@@ -95,10 +96,17 @@ def emr_identity(info_dir: Path, required: bool) -> tuple[dict[str, Any], list[s
     instance = load(source.name)
     if instance is None and not problems and required:
         problems.append(
-            f"{source} does not exist, thus this is no EMR node: take the primary node of a cluster into the "
-            "inventory, or set emr_required to false for a machine outside EMR."
+            f"{source} does not exist, thus this is no EMR node: "
+            f"take {'the primary node' if primary else 'the others'} of a cluster into "
+            f"{'the inventory' if primary else 'the group emr_workers'}, or set emr_required to false for a machine "
+            "outside EMR."
         )
-    if instance is not None and instance.get("isMaster") is not True:
+    if instance is not None and not primary and instance.get("isMaster") is True:
+        problems.append(
+            f"This is the primary node of its cluster ({source} has isMaster: true): take it out of the group "
+            "emr_workers, which is for the core and task nodes."
+        )
+    if instance is not None and primary and instance.get("isMaster") is not True:
         problems.append(
             f"This is not the primary node of its cluster ({source} has isMaster: "
             f"{json.dumps(instance.get('isMaster'))}): take the primary node into the inventory instead."

@@ -34,6 +34,13 @@ HADOOP_REMEDIES = {
     "401": "It wants to know who asks: set params in emr_cluster_hadoop.",
     "unsupported Content-Type": "This is no page of Hadoop's metrics: is its port in emr_cluster_hadoop right?",
 }
+# The job of the hosts' own metrics, as plugins/filter/cluster_jobs.py names it.
+HOSTS = "node"
+HOST_NOT_THERE = (
+    "On that host: does node_exporter.service run? Where it installed itself, "
+    "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log says why not. Does its "
+    "security group let this node in?"
+)
 HADOOP_NOT_THERE = (
     "Does the daemon run on that host? Are emr_cluster_primaries and the ports in emr_cluster_hadoop right?"
 )
@@ -222,14 +229,16 @@ def down(targets: list[Mapping[str, Any]]) -> list[str]:
     """Say for each of the active targets that is not up what to look at."""
     return [
         f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
-        f"({shown(t['lastError']) or 'not scraped yet'}). " + _remedy(t["scrapeUrl"], t["lastError"])
+        f"({shown(t['lastError']) or 'not scraped yet'}). " + _remedy(t["scrapePool"], t["scrapeUrl"], t["lastError"])
         for t in targets
         if t["health"] != "up"
     ]
 
 
-def _remedy(url: str, error: str) -> str:
+def _remedy(job: str, url: str, error: str) -> str:
     """Return what to look at where a target is down."""
+    if job == HOSTS:
+        return HOST_NOT_THERE
     if url.partition("?")[0].endswith(HADOOP):
         return next((remedy for sign, remedy in HADOOP_REMEDIES.items() if sign in error), HADOOP_NOT_THERE)
     return REFUSED if "401" in error else NOT_THERE

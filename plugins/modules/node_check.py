@@ -45,8 +45,14 @@ extends_documentation_fragment: [emr.monitoring.node]
 options:
   emr_required:
     description:
-      - Whether the node must be the primary node of an Amazon EMR cluster.
-      - A node that says of itself that it is I(not) the primary node is a problem in any case.
+      - Whether the node must be one of an Amazon EMR cluster.
+      - A node that says of itself that it is not of the kind that O(primary) says is a problem in any case.
+    type: bool
+    default: true
+  primary:
+    description:
+      - Whether the node has to be the primary one of its cluster. V(false) is for core and task nodes, of which the
+        primary is none.
     type: bool
     default: true
   info_dir:
@@ -148,6 +154,7 @@ problems:
 """
 ARGUMENTS: dict[str, Any] = {
     "emr_required": {"type": "bool", "default": True},
+    "primary": {"type": "bool", "default": True},
     "info_dir": {"type": "path", "default": "/mnt/var/lib/info"},
     "ports": {
         "type": "list",
@@ -235,7 +242,7 @@ def main() -> None:
     ports, space, services = (
         [entry for entry in params[name] if entry["needed"]] for name in ("ports", "space", "services")
     )
-    emr, problems = emr_identity(Path(params["info_dir"]), params["emr_required"])
+    emr, problems = emr_identity(Path(params["info_dir"]), params["emr_required"], params["primary"])
     problems = [
         *base_problems(machine, (sys.version_info[0], sys.version_info[1]), os.geteuid()),
         *os_problems(release),

@@ -11,8 +11,9 @@ import yaml
 from ansible_collections.emr.monitoring.plugins.filter.cluster_jobs import (
     cluster_problems,
     cluster_scrape_configs,
-    host_addresses,
 )
+
+from tests.certificates import sign
 
 SETTINGS: dict[str, Any] = {
     "primaries": ["ip-10-0-0-1.ec2.internal"],
@@ -22,8 +23,13 @@ SETTINGS: dict[str, Any] = {
     "cluster_id": "j-2AXXXXXXGAPLF",
     "region": "eu-central-1",
     "hadoop": {},
-    "node_exporter": "localhost:9100",
-}
+    "ec2": {},
+    "hosts": {
+        "own": "localhost:9100", "port": 9100, "username": "prometheus", "password": "", "certificate": "",
+        "others": {"core-1": "10.0.0.2:9100", "task-1": "10.0.0.3:9101"},
+    },
+}  # fmt: skip
+GUARDED = {"password": "a phrase for hosts", "certificate": sign("node-exporter").certificate}
 EC2 = {"discovery": "ec2", "core": {}, "task": {}}
 
 
@@ -41,7 +47,11 @@ def targets(job: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def test_each_daemon_is_asked_where_it_runs_under_the_name_of_its_host() -> None:
     found = jobs()
     assert {name: targets(job) for name, job in found.items()} == {
-        "node": {"localhost:9100": ("node_exporter", "ip-10-0-0-1.ec2.internal")},
+        "node": {
+            "localhost:9100": ("node_exporter", "ip-10-0-0-1.ec2.internal"),
+            "10.0.0.2:9100": ("node_exporter", "core-1"),
+            "10.0.0.3:9101": ("node_exporter", "task-1"),
+        },
         "hdfs": {
             "ip-10-0-0-1.ec2.internal:9870": ("namenode", "ip-10-0-0-1.ec2.internal"),
             "10.0.0.2:9864": ("datanode", "core-1"),
@@ -53,6 +63,14 @@ def test_each_daemon_is_asked_where_it_runs_under_the_name_of_its_host() -> None
         },
     }
     assert {found[name]["metrics_path"] for name in ("hdfs", "yarn")} == {"/prom"}
+
+
+def test_the_hosts_are_asked_with_the_login_and_trusted_by_the_certificate_alone() -> None:
+    job = jobs(hosts={**SETTINGS["hosts"], **GUARDED})["node"]
+    assert job["scheme"] == "https"
+    assert job["tls_config"] == {"ca": GUARDED["certificate"], "server_name": "node-exporter"}
+    assert job["basic_auth"] == {"username": "prometheus", "password": GUARDED["password"]}
+    assert "scheme" not in jobs()["node"]
 
 
 def test_three_primaries_are_all_asked() -> None:
@@ -74,14 +92,19 @@ def test_a_cluster_with_tls_and_a_login_by_name() -> None:
     assert set(targets(found)) == {"ip-10-0-0-1.ec2.internal:9871", "10.0.0.2:9864"}
 
 
-@pytest.mark.parametrize("settings", [{}, EC2, {"hadoop": {"params": {"user.name": ["a", "b"]}}}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, EC2, {"hosts": {**SETTINGS["hosts"], **GUARDED}}, {"hadoop": {"params": {"user.name": ["a", "b"]}}}],
+)
 def test_prometheus_takes_them(promtool: Callable[..., str], tmp_path: Path, settings: dict[str, Any]) -> None:
     file = tmp_path / "prometheus.yml"
     file.write_text(yaml.safe_dump({"scrape_configs": list(jobs(**settings).values())}))
     assert "SUCCESS" in promtool("check", "config", file)
 
 
-@pytest.mark.parametrize(("job", "port", "role"), [("hdfs", 9864, "CORE"), ("yarn", 8042, "CORE|TASK")])
+@pytest.mark.parametrize(
+    ("job", "port", "role"), [("node", 9100, "CORE|TASK"), ("hdfs", 9864, "CORE"), ("yarn", 8042, "CORE|TASK")]
+)
 def test_ec2_is_asked_for_the_instances_of_this_cluster_that_run(job: str, port: int, role: str) -> None:
     found = jobs(**EC2)[job]
     (discovery,) = found["ec2_sd_configs"]
@@ -102,12 +125,15 @@ def test_what_cannot_be_found_is_refused_by_name() -> None:
     assert "does not tell its cluster_id and its region" in unknown
     (empty,) = cluster_problems({**SETTINGS, "primaries": []}, has_workers=True)
     assert empty.startswith("emr_cluster_primaries is empty")
+    (whose,) = cluster_problems(SETTINGS, has_workers=True, masters=2)
+    assert "2 nodes in emr_master" in whose
+    assert cluster_problems(SETTINGS, has_workers=False, masters=2) == []
+    (written,) = cluster_problems({**SETTINGS, "ec2": {"port": 1}}, has_workers=True)
+    assert "emr_cluster_ec2 holds port" in written
 
 
-def test_a_node_is_reached_by_what_the_primary_knows_it_by() -> None:
-    known = {
-        "a": {"ansible_host": "203.0.113.1", "emr_cluster_address": "10.0.0.2"},
-        "b": {"ansible_host": "10.0.0.3"},
-        "c": {},
-    }
-    assert host_addresses(known, known) == {"a": "10.0.0.2", "b": "10.0.0.3", "c": "c"}
+def test_ec2_can_be_asked_elsewhere() -> None:
+    found = jobs(**EC2, ec2={"endpoint": "https://ec2.example.com", "refresh_interval": "15s"})
+    for name in ("node", "hdfs", "yarn"):
+        (discovery,) = found[name]["ec2_sd_configs"]
+        assert (discovery["endpoint"], discovery["refresh_interval"]) == ("https://ec2.example.com", "15s")

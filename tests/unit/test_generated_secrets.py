@@ -231,6 +231,14 @@ def test_only_the_files_of_what_was_uninstalled_go(folder: Path) -> None:
     assert names(folder) == {*OTHERS, *CERTIFICATE}
 
 
+def test_what_belongs_to_a_service_of_two_words_goes_with_it_and_its_certificate_too() -> None:
+    everything = [*ALL, "node_exporter_password", "node_exporter_password_salt"]
+    wanted, known = action.names_of(["node_exporter"], everything)
+    assert wanted == ["node_exporter_password", "node_exporter_password_salt", "node_exporter_tls.pem"]
+    assert known == [*everything, "node_exporter_tls.pem"]
+    assert action.names_of(["grafana"], everything)[0] == GRAFANA
+
+
 def test_the_certificate_of_services_without_a_secret_in_the_folder_stays(folder: Path) -> None:
     fill(folder, *GRAFANA, *CERTIFICATE)
     action.remove(folder, GRAFANA, ALL, certificate=False, dry=False)

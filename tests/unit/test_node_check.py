@@ -161,6 +161,17 @@ def test_another_node_of_the_cluster_is_refused(info_dir: Path, value: object, r
     assert f"isMaster: {json.dumps(value)}" in problems[0]
 
 
+def test_the_primary_node_is_none_of_the_others(info_dir: Path) -> None:
+    _, problems = node_system.emr_identity(info_dir, required=True, primary=False)
+    assert len(problems) == 1
+    assert "take it out of the group emr_workers" in problems[0]
+    (info_dir / "instance.json").write_text(json.dumps({"isMaster": False}))
+    assert node_system.emr_identity(info_dir, required=True, primary=False)[1] == []
+    (info_dir / "instance.json").unlink()
+    (problem,) = node_system.emr_identity(info_dir, required=True, primary=False)[1]
+    assert "take the others of a cluster into the group emr_workers" in problem
+
+
 @pytest.mark.parametrize("name", EMR_FILES)
 @pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
 def test_a_broken_file_is_named(info_dir: Path, name: str, text: str) -> None:

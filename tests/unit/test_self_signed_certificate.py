@@ -69,6 +69,11 @@ def test_it_is_what_browsers_ask_for(lookup: Lookup) -> None:
     assert isinstance(public_key.curve, ec.SECP256R1)
 
 
+def test_one_that_no_browser_sees_can_be_valid_for_longer(path: Path) -> None:
+    certificate = x509.load_pem_x509_certificate(kept(path, subject_names(["node-exporter"]), 3650).encode())
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=3650)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_client_that_knows_it_trusts_it_by_each_of_its_names(lookup: Lookup, tmp_path: Path, name: str) -> None:
     pair = lookup(*NAMES)

@@ -18,6 +18,7 @@ CORES = ("ip-172-31-0-11", "ip-172-31-0-12")
 PRIMARY = "ip-172-31-0-10.ec2.internal"
 EXPECTED = {
     ("node", "node_exporter", PRIMARY),
+    *(("node", "node_exporter", core) for core in CORES),
     ("hdfs", "namenode", PRIMARY),
     ("yarn", "resourcemanager", PRIMARY),
     *(("hdfs", "datanode", core) for core in CORES),
@@ -119,11 +120,13 @@ def test_a_daemon_that_serves_no_metrics_is_told_from_one_that_is_not_there(play
     assert playbook("site.yml", "--tags=prometheus").returncode == 0
 
 
-def test_without_it_nothing_of_it_is_left(playbook: Playbook, host: Host, prometheus: Api) -> None:
+def test_without_it_nothing_of_it_is_left(playbook: Playbook, host: Host, core: Node, prometheus: Api) -> None:
     done = playbook("site.yml", emr_cluster_monitoring=False)
     assert done.returncode == 0, done.stdout
     assert not host.service("node_exporter").is_running
     assert not host.file("/etc/systemd/system/node_exporter.service").exists
+    left = "ls /etc/systemd/system /mnt/node_exporter | grep -E 'node_exporter.service|releases' || true"
+    assert core.run(left) == ""
     expected = {"prometheus", "alertmanager", "ingest-service", "docproc-service", "embedding-service"}
     # Its last values stay for five minutes where a whole job goes.
     targets = prometheus.data("/api/v1/targets")["data"]["activeTargets"]
