@@ -10,7 +10,7 @@ TESTBED := python molecule/testbed/testbed.py
 # Says what a long step waits for.
 PATIENTLY := python3 molecule/testbed/progress.py
 INSTALL := .venv/bin/pip install -vv --require-hashes --requirement
-SCRIPTS := .ci/run contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/testbed/node/python3.9.sh molecule/uninstall/list_node.sh
+SCRIPTS := .ci/run contrib/emr/hosts.sh contrib/emr/provision.sh molecule/testbed/node/customize.sh molecule/testbed/node/python3.9.sh molecule/uninstall/list_node.sh
 # The browser looks at a genuine Grafana alone: the stand-in has no pages.
 BROWSER := $(if $(TESTBED_GRAFANA_ARCHIVE),.venv/browser)
 .DEFAULT_GOAL := help

@@ -34,6 +34,11 @@ def host_targets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
     }
 
 
+def plain_files(files: Mapping[str, Any]) -> dict[str, str]:
+    """Return files as texts, which may be what ``yaml_file`` returns."""
+    return {path: file["content"] if isinstance(file, Mapping) else file for path, file in files.items()}
+
+
 def host_login_problems(settings: Mapping[str, Any], needed: bool) -> list[str]:
     """Say what is wrong with the certificate that the hosts of a cluster share, or that one would be without.
 
@@ -102,6 +107,7 @@ class FilterModule:
             "host_login_problems": host_login_problems,
             "host_targets": host_targets,
             "other_login_problems": other_login_problems,
+            "plain_files": plain_files,
             "hosts_not_watched": hosts_not_watched,
             "hosts_ready_at": hosts_ready_at,
             "web_configuration": web_files,
