@@ -20,6 +20,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     threshold_rules,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import (
+    discoveries,
     mixed_self_scrapes,
     passwords_in_files,
     static_targets,
@@ -75,13 +76,12 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
         each way to write it, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
-        which the node reaches it;
-        ``remote_write``, see the function of that name
+        which the node reaches it; ``remote_write``, see the function of that name
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
-        ``static_targets`` by job; ``remote_write``, its entries as they are rendered, and ``remote_files``, what they
-        name; and ``command_line``, the arguments as systemd reads them. Where there are problems the files are not
-        whole.
+        ``static_targets`` by job; ``discoveries``, see there; ``remote_write``, its entries as they are rendered, and
+        ``remote_files``, what they name; and ``command_line``, the arguments as systemd reads them. Where there are
+        problems the files are not whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
@@ -123,6 +123,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "files": files,
         "secret": [*brought["secret"], *remote["config_files"]],
         "unit_files": unit["files"],
+        "discoveries": discoveries(moved),
         "static_targets": static_targets(moved),
         "remote_write": plain(remote["entries"]),
         "remote_files": remote["files"],

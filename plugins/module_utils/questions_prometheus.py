@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -44,6 +44,12 @@ HOST_NOT_THERE = (
 HADOOP_NOT_THERE = (
     "Does the daemon run on that host? Are emr_cluster_primaries and the ports in emr_cluster_hadoop right?"
 )
+# How EC2 and its client say that nobody may ask.
+EC2_REFUSALS = ("UnauthorizedOperation", "AuthFailure", "NoCredentialProviders", "failed to refresh cached credentials")
+EC2_REFUSED = (
+    "The role of the node needs the right ec2:DescribeInstances: docs/cluster.md. Or list the nodes in emr_workers, "
+    "with emr_cluster_discovery: inventory."
+)
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
@@ -58,6 +64,7 @@ class Prometheus:
     :ivar jobs: its scrape configs: name of the job -> its static targets, each an address and its labels
     :ivar sends_alerts: whether it is to have found Alertmanagers
     :ivar ready_at: when the last of the targets that were restarted was ready again, in seconds since the epoch
+    :ivar discovers: jobs with a discovery -> the seconds between two of its questions
     :ivar journal: returns the lines that Prometheus wrote, the last one first
     :ivar remotes: the endpoints to which it sends, None where there is none
     """
@@ -66,6 +73,7 @@ class Prometheus:
     jobs: dict[str, list[dict[str, Any]]]
     sends_alerts: bool
     ready_at: float = 0
+    discovers: dict[str, float] = field(default_factory=dict)
     journal: Callable[[], list[str]] = list
     remotes: Remotes | None = None
 
@@ -105,9 +113,25 @@ class Prometheus:
         without = self._without_target(data["targets"]) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
+        failing = self._failing(seconds(data["runtime"]["lastConfigTime"])) if late or not pending else []
         if self.remotes:
             lines += self.remotes.lines
-        return Found(problems, pending, lines, down(targets) + nothing, self.remotes.failing if self.remotes else [])
+        not_sent = self.remotes.failing if self.remotes else []
+        return Found(problems, pending, lines, down(targets) + nothing + failing, not_sent)
+
+    def _failing(self, loaded: float) -> list[str]:
+        """Say of the jobs that have targets, such as static ones, whose discovery fails now."""
+        others = {job: refresh for job, refresh in self.discovers.items() if self.jobs[job]}
+        errors = _discovery_errors(self.journal()) if others else {}
+        sentences = []
+        for job, refresh in sorted(others.items()):
+            when, why = errors.get(job, (0, ""))
+            # It says so each time, and nothing where it is well again.
+            if when >= max(int(loaded), time.time() - 2 * refresh - DISCOVERY):
+                sentences.append(
+                    f"{shown(job)} lacks targets, since its discovery fails: {shown(why)}. {_right(why)}".rstrip()
+                )
+        return sentences
 
     def _without_target(self, targets: Mapping[str, Any]) -> dict[str, str]:
         """Return the jobs that scrape nothing, each with the reason."""
@@ -117,7 +141,9 @@ class Prometheus:
         return {
             job: f"its relabel_configs drop all of the {dropped[job]} that it has"
             if job in dropped
-            else shown(errors.get(job, "there is none in its static_configs, and no discovery has one"))
+            else shown(errors[job][1])
+            if job in errors
+            else "there is none in its static_configs, and no discovery has one"
             for job in sorted(jobs)
         }
 
@@ -132,6 +158,15 @@ class Prometheus:
                 _dropped(data["targets"])
             )
             discovers = sorted(job for job, targets in self.jobs.items() if not targets and job not in found)
+            # A static target says nothing of those that are to be discovered.
+            errors = _discovery_errors(self.journal()) if any(self.jobs[job] for job in self.discovers) else {}
+            counts = Counter(target["scrapePool"] for target in data["targets"]["activeTargets"])
+            discovers += [
+                job
+                for job in sorted(self.discovers)
+                if 0 < len(self.jobs[job]) >= counts[job] + _dropped(data["targets"]).get(job, 0)
+                and errors.get(job, (0, ""))[0] < int(loaded)
+            ]
             waited = [f"the job {shown(job)} is to find a target" for job in discovers]
             pending.update(dict.fromkeys(waited, loaded + DISCOVERY - now))
         # A failure from before is no verdict on what was loaded or started since. To the second, which `loaded` has.
@@ -178,16 +213,22 @@ def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
     return {job: count for job, count in counted.items() if count}
 
 
-def _discovery_errors(lines: list[str]) -> dict[str, str]:
-    """Return the last error of each job's discovery.
+def _right(error: str) -> str:
+    """Return what to look at where EC2 does not answer as a discovery wants it to."""
+    return EC2_REFUSED if any(sign in error for sign in EC2_REFUSALS) else ""
+
+
+def _discovery_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
+    """Return the last error of each job's discovery, and when it was, in seconds since the epoch.
 
     :param lines: what Prometheus wrote in logfmt, the last line first
     """
-    errors: dict[str, str] = {}
+    errors: dict[str, tuple[float, str]] = {}
     for line in lines:
         if 'component="discovery manager scrape"' in line and " err=" in line:
             said = logfmt(line)
-            errors.setdefault(said.get("config", ""), ": ".join(said[key] for key in ("path", "err") if key in said))
+            reason = ": ".join(said[key] for key in ("path", "err") if key in said)
+            errors.setdefault(said.get("config", ""), (seconds(said["time"]), reason))
     return errors
 
 

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import duration
+
 
 def with_self_scrape_settings(
     scrape_configs: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], addresses: Collection[str]
@@ -138,3 +140,21 @@ def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, lis
         ]
         for job in scrape_configs
     }
+
+
+def discoveries(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the jobs that discover targets -> the seconds between two questions, of the one that asks seldom most.
+
+    :param scrape_configs: jobs in Prometheus' syntax
+    """
+    found = {
+        str(job["job_name"]): [
+            _refresh(each) for name, value in job.items() if name.endswith("_sd_configs") for each in value or ()
+        ]
+        for job in scrape_configs
+    }
+    return {job: max(refreshes) for job, refreshes in found.items() if refreshes}
+
+
+def _refresh(discovery: Mapping[str, Any]) -> float:
+    return duration(str(discovery.get("refresh_interval") or "60s"))

@@ -12,6 +12,7 @@ from ansible_collections.emr.monitoring.plugins.filter.cluster_jobs import (
     cluster_problems,
     cluster_scrape_configs,
 )
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import discoveries
 
 from tests.certificates import sign
 
@@ -130,6 +131,12 @@ def test_what_cannot_be_found_is_refused_by_name() -> None:
     assert cluster_problems(SETTINGS, has_workers=False, masters=2) == []
     (written,) = cluster_problems({**SETTINGS, "ec2": {"port": 1}}, has_workers=True)
     assert "emr_cluster_ec2 holds port" in written
+
+
+def test_how_often_a_discovery_asks_is_known() -> None:
+    found = [*jobs(**EC2).values(), {"job_name": "mine", "file_sd_configs": [{"refresh_interval": "5m"}, {}]}]
+    assert discoveries(found) == {"node": 60, "hdfs": 60, "yarn": 60, "mine": 300}
+    assert discoveries(jobs().values()) == {}
 
 
 def test_ec2_can_be_asked_elsewhere() -> None:

@@ -237,6 +237,48 @@ def test_a_discovery_has_some_time_to_find_a_target() -> None:
     assert not found.down
 
 
+def ec2_error(seconds_ago: float, why: str = "UnauthorizedOperation: You are not authorized") -> str:
+    """Return what Prometheus writes where EC2 does not tell it the instances."""
+    return (
+        f'time={at(seconds_ago)} level=ERROR source=refresh.go:72 msg="Unable to refresh target groups" '
+        f'component="discovery manager scrape" discovery=ec2 config=ingest err="could not describe instances: {why}"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([ec2_error(30)], "ec2:DescribeInstances"),
+        ([ec2_error(30, "connection refused")], "connection refused"),
+        # Since then it has been asked again, and had nothing to say.
+        ([ec2_error(900)], ""),
+        ([], ""),
+    ],
+    ids=["no right", "not reached", "over", "well"],
+)
+def test_a_discovery_that_fails_is_told_beside_a_static_target(written: list[str], expected: str) -> None:
+    asked = prometheus(discovers={"ingest": 60.0}, journal=lambda: written)
+    found = asked.judge(answers([target()], loaded=at(3600)), late=False)
+    assert [expected in sentence and sentence.startswith("ingest lacks targets") for sentence in found.down] == [
+        True
+    ] * bool(expected)
+
+
+def test_a_discovery_has_some_time_beside_a_static_target_until_it_finds_one_or_fails() -> None:
+    asked = prometheus(discovers={"ingest": 60.0})
+    assert list(asked.judge(answers([target()]), late=False).pending) == ["the job ingest is to find a target"]
+    assert not asked.judge(answers([target(), target()]), late=False).pending
+    assert not asked.judge(answers([target()], loaded=at(30)), late=False).pending
+    failed = prometheus(discovers={"ingest": 60.0}, journal=lambda: [ec2_error(0)])
+    found = failed.judge(answers([target()]), late=False)
+    assert (list(found.pending), len(found.down)) == ([], 1)
+
+
+def test_a_host_that_is_down_is_looked_at_on_that_host() -> None:
+    (sentence,) = down([target("down", "node", "connection refused")])
+    assert "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log" in sentence
+
+
 def test_a_long_name_moves_no_other_row() -> None:
     assert table([target("up", "x" * 100), target("up", "y")], {}) == [
         f"UP      {'x' * 100} http://localhost/{'x' * 100}",
