@@ -9,8 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Answers, Found, failure, shown
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_cluster import (
+    HADOOP_JOBS,
+    HADOOP_SILENT,
+    cluster_remedy,
+    missing_right,
+    silent,
+)
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_remote import Remotes
 from ansible_collections.emr.monitoring.plugins.module_utils.text import logfmt
 
@@ -25,30 +33,6 @@ NOT_THERE = "Is the service running? Is its port in prometheus_scrape_configs ri
 REFUSED = (
     "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
     "itself where all targets of a job are localhost and prometheus_port."
-)
-# What Hadoop says at its own page of metrics; see docs/cluster.md.
-HADOOP = "/prom"
-HADOOP_REMEDIES = {
-    "404": "It does not serve its metrics. Give the cluster the classification core-site with "
-    '{"hadoop.prometheus.endpoint.enabled": "true"}: docs/cluster.md says how.',
-    "401": "It wants to know who asks: set params in emr_cluster_hadoop.",
-    "unsupported Content-Type": "This is no page of Hadoop's metrics: is its port in emr_cluster_hadoop right?",
-}
-# The job of the hosts' own metrics, as plugins/filter/cluster_jobs.py names it.
-HOSTS = "node"
-HOST_NOT_THERE = (
-    "On that host: does node_exporter.service run? Where it installed itself, "
-    "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log says why not. Does its "
-    "security group let this node in?"
-)
-HADOOP_NOT_THERE = (
-    "Does the daemon run on that host? Are emr_cluster_primaries and the ports in emr_cluster_hadoop right?"
-)
-# How EC2 and its client say that nobody may ask.
-EC2_REFUSALS = ("UnauthorizedOperation", "AuthFailure", "NoCredentialProviders", "failed to refresh cached credentials")
-EC2_REFUSED = (
-    "The role of the node needs the right ec2:DescribeInstances: docs/cluster.md. Or list the nodes in emr_workers, "
-    "with emr_cluster_discovery: inventory."
 )
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
@@ -79,13 +63,16 @@ class Prometheus:
 
     def urls(self) -> dict[str, str]:
         """Return the addresses to ask, by name."""
-        return {
+        urls = {
             "runtime": f"{self.api}/api/v1/status/runtimeinfo",
             "pools": f"{self.api}/api/v1/scrape_pools",
             "targets": f"{self.api}/api/v1/targets",
             "alertmanagers": f"{self.api}/api/v1/alertmanagers",
             **({"metrics": f"{self.api}/metrics"} if self.remotes else {}),
         }
+        if HADOOP_JOBS & self.jobs.keys():
+            urls["silent"] = f"{self.api}/api/v1/query?query={quote(HADOOP_SILENT)}"
+        return urls
 
     def judge(self, answers: Answers, late: bool) -> Found:
         """Return what the answers say; `late` is whether they are the last ones."""
@@ -114,6 +101,7 @@ class Prometheus:
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
         failing = self._failing(seconds(data["runtime"]["lastConfigTime"])) if late or not pending else []
+        failing += silent(data["silent"]["result"]) if "silent" in data else []
         if self.remotes:
             lines += self.remotes.lines
         not_sent = self.remotes.failing if self.remotes else []
@@ -128,9 +116,8 @@ class Prometheus:
             when, why = errors.get(job, (0, ""))
             # It says so each time, and nothing where it is well again.
             if when >= max(int(loaded), time.time() - 2 * refresh - DISCOVERY):
-                sentences.append(
-                    f"{shown(job)} lacks targets, since its discovery fails: {shown(why)}. {_right(why)}".rstrip()
-                )
+                sentence = f"{shown(job)} lacks targets, since its discovery fails: {shown(why)}. {missing_right(why)}"
+                sentences.append(sentence.rstrip())
         return sentences
 
     def _without_target(self, targets: Mapping[str, Any]) -> dict[str, str]:
@@ -213,11 +200,6 @@ def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
     return {job: count for job, count in counted.items() if count}
 
 
-def _right(error: str) -> str:
-    """Return what to look at where EC2 does not answer as a discovery wants it to."""
-    return EC2_REFUSED if any(sign in error for sign in EC2_REFUSALS) else ""
-
-
 def _discovery_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
     """Return the last error of each job's discovery, and when it was, in seconds since the epoch.
 
@@ -270,16 +252,11 @@ def down(targets: list[Mapping[str, Any]]) -> list[str]:
     """Say for each of the active targets that is not up what to look at."""
     return [
         f"{shown(t['scrapePool'])} is {t['health'].upper()} at {shown(t['scrapeUrl'])} "
-        f"({shown(t['lastError']) or 'not scraped yet'}). " + _remedy(t["scrapePool"], t["scrapeUrl"], t["lastError"])
+        f"({shown(t['lastError']) or 'not scraped yet'}). "
+        + (
+            cluster_remedy(t["scrapePool"], t["scrapeUrl"], t["lastError"])
+            or (REFUSED if "401" in t["lastError"] else NOT_THERE)
+        )
         for t in targets
         if t["health"] != "up"
     ]
-
-
-def _remedy(job: str, url: str, error: str) -> str:
-    """Return what to look at where a target is down."""
-    if job == HOSTS:
-        return HOST_NOT_THERE
-    if url.partition("?")[0].endswith(HADOOP):
-        return next((remedy for sign, remedy in HADOOP_REMEDIES.items() if sign in error), HADOOP_NOT_THERE)
-    return REFUSED if "401" in error else NOT_THERE

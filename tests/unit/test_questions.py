@@ -274,6 +274,28 @@ def test_a_discovery_has_some_time_beside_a_static_target_until_it_finds_one_or_
     assert (list(found.pending), len(found.down)) == ([], 1)
 
 
+def silent(name: str, value: str, component: str) -> dict[str, Any]:
+    return {
+        "metric": {"__name__": name, "job": "hdfs", "instance": "ip-1", "component": component},
+        "value": [1, value],
+    }
+
+
+def test_a_daemon_that_tells_nothing_is_told_from_one_that_is_still_starting() -> None:
+    asked = prometheus(jobs={"hdfs": []})
+    assert "silent" in asked.urls()
+    assert "silent" not in prometheus().urls()
+    series = [
+        silent("scrape_samples_scraped", "0", "nodemanager"),
+        silent("startup_progress_percent_complete", "0.37", "namenode"),
+    ]
+    said = answers([target(job="hdfs")], loaded=at(3600), pools=["hdfs"])
+    said["silent"] = {"status": 200, "json": {"data": {"result": series}}, "error": ""}
+    starting, empty = sorted(asked.judge(said, late=False).down)
+    assert starting.startswith("The namenode on ip-1 is still starting (37% of it)")
+    assert empty.startswith("The nodemanager on ip-1 answers, and with nothing")
+
+
 def test_a_host_that_is_down_is_looked_at_on_that_host() -> None:
     (sentence,) = down([target("down", "node", "connection refused")])
     assert "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log" in sentence
