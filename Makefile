@@ -96,7 +96,7 @@ molecule-database: .venv/installed
 	else echo "SKIPPED database: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no PostgreSQL"; fi
 
 # Hadoop comes from Maven Central, by Maven.
-molecule-cluster: .venv/installed
+molecule-cluster: .venv/aws
 	@if lacks=$$(python molecule/testbed/cluster.py missing); then echo "SKIPPED cluster: this machine lacks $$lacks"; \
 	else molecule test --scenario-name cluster; fi
 

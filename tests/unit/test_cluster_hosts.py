@@ -72,7 +72,7 @@ def test_what_is_said_for_one_host_alone_is_refused_and_not_shown() -> None:
 
 
 def test_why_a_host_is_not_watched_is_said_in_the_words_of_what_failed() -> None:
-    known = {
+    known: dict[str, dict[str, Any]] = {
         "away": {"__emr_node_worker": {"unreachable": True, "msg": "no route to host"}},
         "busy": {
             "__emr_node_worker": {"failed": True, "msg": "Port 9100 is taken by nc"},
@@ -93,6 +93,10 @@ def test_why_a_host_is_not_watched_is_said_in_the_words_of_what_failed() -> None
 
 
 def test_the_last_of_the_restarts_is_waited_for() -> None:
-    known = {"a": {"__node_exporter_run": {"ready_at": 7.5}}, "b": {"__node_exporter_run": {"failed": True}}, "c": {}}
+    known: dict[str, dict[str, Any]] = {
+        "a": {"__node_exporter_run": {"ready_at": 7.5}},
+        "b": {"__node_exporter_run": {"failed": True}},
+        "c": {},
+    }
     assert hosts_ready_at(known, known) == 7.5
     assert hosts_ready_at([], known) == 0

@@ -51,14 +51,17 @@ class Ec2:
     """Moto's EC2, whose instances have the addresses of the test bed's nodes."""
 
     client: Any
-    image: str
-    subnet: str
 
     def appears(self, address: str, role: str) -> str:
         """Have an instance of the cluster; return its id."""
+        # A network of its own: moto gives no address twice.
+        block = f"{address.rpartition('.')[0]}.0/24"
+        vpc = self.client.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+        subnet = self.client.create_subnet(VpcId=vpc, CidrBlock=block)["Subnet"]["SubnetId"]
+        image = self.client.describe_images()["Images"][0]["ImageId"]
         tags = {"aws:elasticmapreduce:job-flow-id": CLUSTER, "aws:elasticmapreduce:instance-group-role": role}
         made = self.client.run_instances(
-            ImageId=self.image, SubnetId=self.subnet, PrivateIpAddress=address, MinCount=1, MaxCount=1,
+            ImageId=image, SubnetId=subnet, PrivateIpAddress=address, MinCount=1, MaxCount=1,
             TagSpecifications=[
                 {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
             ],
@@ -80,14 +83,11 @@ def endpoint(primary: Node) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ec2(endpoint: str, primary: Node) -> Ec2:
+def ec2(endpoint: str) -> Ec2:
     """Return an EC2 without an instance."""
     login = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "test")
     client = required("boto3").client("ec2", REGION, endpoint_url=endpoint, **login)
-    block = network(primary, "IPAddress").rpartition(".")[0]
-    vpc = client.create_vpc(CidrBlock=f"{block}.0/24")["Vpc"]["VpcId"]
-    subnet = client.create_subnet(VpcId=vpc, CidrBlock=f"{block}.0/24")["Subnet"]["SubnetId"]
-    return Ec2(client, client.describe_images()["Images"][0]["ImageId"], subnet)
+    return Ec2(client)
 
 
 @pytest.fixture(scope="module")
