@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def ansible(*arguments: str | Path, cwd: Path, **variables: str) -> subprocess.C
 def test_every_playbook_is_read_from_any_folder_and_without_ansible_cfg(tmp_path: Path, playbook: str) -> None:
     listed = ansible("playbook", PROJECT / playbook, "-i", PROJECT / "inventory/emr", "--list-tasks", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
-    assert "emr.monitoring.grafana : " in listed.stdout
+    assert re.search(r"emr\.monitoring\.\w+ : ", listed.stdout)
 
 
 def test_an_archive_holds_what_runs_alone(tmp_path: Path) -> None:

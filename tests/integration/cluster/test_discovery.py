@@ -174,7 +174,8 @@ def up(prometheus: Api) -> dict[tuple[str, str], str]:
 
 
 def test_the_bootstrap_action_leaves_what_the_role_would(watched: Node) -> None:
-    assert watched.run("systemctl is-enabled node_exporter && systemctl is-active node_exporter") == "enabled\nactive"
+    shown = watched.run("systemctl show --property=ActiveState,UnitFileState node_exporter")
+    assert shown == "ActiveState=active\nUnitFileState=enabled", watched.run(f"cat {LOG}")
     assert watched.run("stat --format='%a %U %G' /etc/node_exporter/tls/key.pem") == "640 root node_exporter"
     assert watched.run("systemctl show --property=User --value node_exporter") == "node_exporter"
     # The bundle is gone: the key is where the service reads it.
