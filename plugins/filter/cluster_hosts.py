@@ -84,7 +84,7 @@ def hosts_not_watched(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, 
 
     :param hosts: names of the inventory; of each that something failed on, its own variables tell what
     """
-    return [f"{host} is not watched: {_reason(hostvars[host])}" for host in hosts]
+    return [f"{host} is not watched: {_reason(hostvars[host])}" for host in sorted(hosts)]
 
 
 def _reason(known: Mapping[str, Any]) -> str:
