@@ -88,7 +88,7 @@ def test_every_release_is_pinned_with_a_sha256(role: str) -> None:
 
 
 def test_nothing_whose_order_counts_goes_through_a_set() -> None:
-    """Ansible's filters of sets give back an order that another process need not have: a file would change by itself."""
+    """Ansible's filters of sets give an order that another process need not have: a file would change by itself."""
     sets = re.compile(r"\| *(difference|intersect|union|symmetric_difference)\(")
     found = {
         name
