@@ -296,6 +296,25 @@ def test_a_daemon_that_tells_nothing_is_told_from_one_that_is_still_starting() -
     assert empty.startswith("The nodemanager on ip-1 answers, and with nothing")
 
 
+# As Prometheus 3.13.2 says it.
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (
+            'received unsupported Content-Type "text/html" and no fallback_scrape_protocol specified for target',
+            "no page of",
+        ),
+        ("server returned HTTP status 404 Not Found", "hadoop.prometheus.endpoint.enabled"),
+        ("server returned HTTP status 401 PseudoAuth", "set params in emr_cluster_hadoop"),
+        ("dial tcp 127.0.0.1:9870: connect: connection refused", "Does the daemon run"),
+    ],
+    ids=["HTML", "not enabled", "wants to know who asks", "closed"],
+)
+def test_what_hadoop_does_instead_of_metrics_has_a_remedy_of_its_own(error: str, remedy: str) -> None:
+    (sentence,) = down([target("down", "hdfs", error, scrapeUrl="http://ip-1:9870/prom?user.name=x")])
+    assert remedy in sentence
+
+
 def test_a_host_that_is_down_is_looked_at_on_that_host() -> None:
     (sentence,) = down([target("down", "node", "connection refused")])
     assert "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log" in sentence
