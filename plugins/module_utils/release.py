@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 BLOCK = 1 << 20
+# What the variable of a role is called that is not called as the option.
+OTHERWISE_NAMED = {"sha256": "checksums", "keep": "releases_kept"}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Is told what is being done, and how many bytes of how many are; 0 is an unknown number.
 Progress = Callable[[str, int, int], None]
@@ -62,7 +64,7 @@ class Release(NamedTuple):
         """Name the variable in which an option of it stands."""
         if self.plugin and option in ("version", "url", "sha256"):
             return f"{option} of {self.plugin} in {self.name}_plugins"
-        return f"{self.name}_{'checksums' if option == 'sha256' else option}"
+        return f"{self.name}_{OTHERWISE_NAMED.get(option, option)}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -88,8 +90,8 @@ def parse(options: dict[str, Any]) -> Release:
     if not sound:
         # Where the login ends is as unclear as where the host begins.
         raise ReleaseError(
-            "url is no URL, and not shown, for it may hold a password. In its login and path, write spaces and the "
-            "characters @ : / ? # [ ] % as %40 and the like, and likewise all that is not ASCII."
+            f"{release.variable('url')} is no URL, and not shown, for it may hold a password. In its login and path, "
+            "write spaces and the characters @ : / ? # [ ] % as %40 and the like, and likewise all that is not ASCII."
         )
     if not release.current:
         release = release._replace(current=os.path.join(release.root, "current"))
@@ -125,7 +127,9 @@ def parse(options: dict[str, Any]) -> Release:
     for option, valid, remedy in rules:
         value = getattr(release, option)
         if not valid:
-            raise ReleaseError(f"{option} is {shown(value) if option == 'url' else value!r}, but it {remedy}.")
+            value = shown(value) if option == "url" else value
+            named = option if option in ("current", "timeout") else release.variable(option)
+            raise ReleaseError(f"{named} is {value!r}, but it {remedy}.")
     return release
 
 

@@ -53,9 +53,10 @@ def _plugin(gate: Written, where: str, item: Any) -> dict[str, str] | None:
         gate.refuse(f"{where}.name", plugin["name"], "write the id of the plugin, such as grafana-piechart-panel")
         return None
     try:
-        parse({**plugin, "root": "/plugins", "current": "", "exclude": []})
+        own = {"name": "grafana", "plugin": plugin["name"], "root": "/plugins", "current": "", "exclude": []}
+        parse({**plugin, **own})
     except ReleaseError as error:
-        gate.problems.append(f"{where}: {error}")
+        gate.problems.append(str(error))
         return None
     return plugin
 

@@ -50,7 +50,7 @@ def test_what_is_left_empty_is_refused_unless_that_says_something(name: str) -> 
 
 def test_what_may_be_empty_is_known() -> None:
     unknown = MAY_BE_EMPTY - OPTIONS.keys()
-    assert unknown == {"grafana_password", "grafana_password_salt", "emr_cluster_hadoop.ca"}
+    assert unknown == {"grafana_password", "grafana_password_salt", "emr_cluster_hadoop.ca", "grafana_database.ca"}
 
 
 @pytest.mark.parametrize("name", named("int"))
