@@ -24,13 +24,15 @@ RULES = [
     for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
-# What the services and Prometheus itself send, not what other rules record.
+# What the services and Prometheus itself send, not what other rules record, nor what only a node has that sends its
+# metrics on.
 METRICS = {
     metric
     for rule in RULES
     for metric in re.findall(
         r"(?<![\w:])(?:up|(?:ingest|docproc|embedding|prometheus|process)_[a-z_]+)(?![\w:])", str(rule["expr"])
     )
+    if not metric.startswith("prometheus_remote_storage_")
 }
 
 
