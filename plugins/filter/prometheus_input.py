@@ -97,16 +97,27 @@ def _remote(gate: Written, where: str, key: Any, value: Any) -> Any:
 def _global(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
     """Return the global section: the user's values over the role's, whichever of the variables holds them."""
     own = gate.mapping("prometheus_global", _value(gate, "prometheus_global", None, written["global"]))
-    labels = {
-        **gate.texts(
-            "prometheus_external_labels", gate.mapping("prometheus_external_labels", written["external_labels"])
-        ),
-        **gate.mapping("prometheus_global.external_labels", own.get("external_labels")),
-    }
+    variable = "prometheus_external_labels"
+    labels = gate.texts(variable, gate.mapping(variable, written["external_labels"]))
+    own_labels = gate.mapping("prometheus_global.external_labels", own.get("external_labels"))
     limits = gate.mapping("prometheus_scrape_limits", written["scrape_limits"])
+    if variable in written["own"]:
+        gate.problems += _differences(variable, labels, "prometheus_global.external_labels", own_labels)
+    if "prometheus_scrape_limits" in written["own"]:
+        gate.problems += _differences("prometheus_scrape_limits", limits, "prometheus_global", own)
+    labels |= own_labels
     merged = {**written["defaults"], **limits, **own}
     merged.pop("external_labels", None)
     return {**merged, "external_labels": labels} if labels else merged
+
+
+def _differences(variable: str, values: Mapping[str, Any], other: str, others: Mapping[str, Any]) -> list[str]:
+    """Describe what two variables give different values."""
+    return [
+        f"{variable} holds {key}: {value}, and {other} {key}: {others[key]}: write it into one of them."
+        for key, value in values.items()
+        if key in others and others[key] != value
+    ]
 
 
 def _alerting(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:

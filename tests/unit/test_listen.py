@@ -237,7 +237,8 @@ def rendered(expression: str, **variables: Any) -> Any:
     """Return what the roles make of variables over their defaults."""
     loader = DataLoader()
     known: dict[str, Any] = {"ansible_facts": {"architecture": "x86_64"}, "ansible_host": "node", "tls_certificate": ""}
-    known |= {"inventory_dir": "/inventory", "inventory_hostname": "node", "generated_secret_placeholder": True}
+    known |= {"inventory_dir": "/inventory", "inventory_hostname": "node", "hostvars": {"node": {}}}
+    known["generated_secret_placeholder"] = True
     for role in ("settings", "prometheus", "alertmanager", "grafana"):
         for path in ("defaults/main.yml", "vars/main.yml"):
             if (ROLES / role / path).exists():

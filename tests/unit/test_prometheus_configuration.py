@@ -14,6 +14,7 @@ WRITTEN: dict[str, Any] = {
     "scrape_configs": [{"job_name": "prometheus", "static_configs": [{"targets": ["localhost:9090"]}]}],
     "monitoring_scrape_configs": [],
     "global": {},
+    "own": [],
     "scrape_limits": {"label_value_length_limit": 20},
     "external_labels": {},
     "alertmanagers": [],

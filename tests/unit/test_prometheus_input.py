@@ -22,6 +22,7 @@ NOTHING: dict[str, Any] = {
     "config": {},
     "remote_write": [],
     "rules_dirs": [],
+    "own": [],
 }
 
 
@@ -46,6 +47,25 @@ def test_of_nothing_written_the_defaults_are_left() -> None:
         "rules_dirs": [],
         "problems": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("variable", "values", "other"),
+    [
+        ("prometheus_external_labels", {"cluster": "a"}, {"external_labels": {"cluster": "b"}}),
+        ("prometheus_external_labels", {"team": "a", "stage": "x"}, {"external_labels": {"team": "b", "stage": "x"}}),
+        ("prometheus_scrape_limits", {"sample_limit": 5}, {"sample_limit": 6}),
+    ],
+)
+def test_two_values_for_one_thing_are_refused_where_both_are_the_users(
+    variable: str, values: dict[str, Any], other: dict[str, Any]
+) -> None:
+    written: dict[str, Any] = {variable.removeprefix("prometheus_"): values, "global": other}
+    assert given(**written)["problems"] == []
+    problems = given(**written, own=[variable])["problems"]
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{variable} holds ")
+    assert "write it into one of them" in problems[0]
 
 
 def test_the_global_section_is_merged_and_the_users_value_is_the_last() -> None:
