@@ -1,7 +1,7 @@
 # What a user types. `make help` lists it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
-SCENARIOS := faults default alerts tls uninstall selfprovision upgrade
+SCENARIOS := faults variables default alerts tls uninstall selfprovision upgrade
 # What is too long for every day.
 LONG_SCENARIOS := debian13 cluster database remote
 # Each is a hook of .pre-commit-config.yaml, too.

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, UNITS, Api, Playbook, Start, poll, unit_properties
+from tests.integration.node import PROJECT, UNITS, Api, Playbook, Run, Start, poll, unit_properties
 
 VARIABLES = [
     "prometheus_version",
@@ -95,6 +95,22 @@ def playbook(start: Start) -> Playbook:
         return subprocess.CompletedProcess(started.args, started.returncode, output)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def run(playbook: Playbook) -> Iterator[Run]:
+    """Return a function that runs site.yml with some variables: those of the run before it hold no more.
+
+    In the end the inventory's own hold again.
+    """
+
+    def site(*options: str, **extra_vars: Any) -> str:
+        done = playbook("site.yml", *options, **extra_vars)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    yield site
+    site()
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ import yaml
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from tests.integration.default import hostile_service
-from tests.integration.default.hostile_service import ONE_LINE, PORT, TEXT
 from tests.integration.node import Api, Playbook, poll, refused, words
+from tests.integration.variables import hostile_service
+from tests.integration.variables.hostile_service import ONE_LINE, PORT, TEXT
 
 Run = subprocess.CompletedProcess[str]
 LONG = "x" * 10_000
