@@ -118,5 +118,16 @@ def test_only_what_is_asked_for_is_looked_at() -> None:
     ]
 
 
+def test_a_default_is_not_evaluated_and_another_value_is() -> None:
+    loader = DataLoader()
+    defaults = loader.load_from_file(str(ROLES / "grafana/defaults/main.yml"), cache="none", trusted_as_template=True)
+    # What it refers to is not known here.
+    assert LookupModule(loader, _templar(loader, defaults)).run(["grafana"], defaults) == []
+    changed = {**defaults, "grafana_start_timeout": "soon"}
+    assert LookupModule(loader, _templar(loader, changed)).run(["grafana"], changed) == [
+        "grafana_start_timeout is 'soon': write a whole number, such as 60."
+    ]
+
+
 def _templar(loader: DataLoader, values: dict[str, Any]) -> Any:
     return Templar(loader, values)
