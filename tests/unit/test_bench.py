@@ -89,7 +89,8 @@ def test_names_share_the_nodes_evenly_with_a_connection_each() -> None:
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(51.0, "met"), (61.0, "**not met**")])
 def test_a_step_that_is_not_linear_shows(seconds: float, verdict: str) -> None:
-    data = {"containers": {"1": [2.0], "8": [9.0]}, "names": {"10": [11.0], "30": [31.0], "50": [seconds]}}
+    names = {"10": [11.0], "30": [31.0], "50": [seconds]}
+    data = {"containers": {"1": [2.0], "8": [9.0]}, "names": names, "floor": [1.0]}
     assert nodes.targets(data)[1].row()[3] == verdict
 
 
@@ -136,6 +137,7 @@ def results() -> dict[str, Any]:
         "nodes": {
             "containers": {"1": [2.0], "8": [4.0]},
             "names": {"10": [11.0], "30": [31.0], "50": [51.0]},
+            "floor": [1.0],
             "controller": {"cpu_seconds": 3.0, "cores": 2},
         },
         "scale": {"own": run, "sizes": {"10000": {"rule_files": 500, "new": run, "unchanged": run}}},
