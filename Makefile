@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
 SCENARIOS := faults variables default alerts tls uninstall selfprovision upgrade
 # What is too long for every day.
-LONG_SCENARIOS := debian13 cluster database remote
+LONG_SCENARIOS := debian13 cluster database remote backup
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -64,7 +64,7 @@ lint-python: .venv/installed
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
 
 lint-types: .venv/installed
-	@mypy collections/ansible_collections/emr/monitoring/plugins dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy collections/ansible_collections/emr/monitoring/plugins roles/backup/files dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 lint-shell: .venv/installed
 	@shellcheck $(SCRIPTS)
@@ -104,6 +104,11 @@ molecule-cluster: .venv/aws
 molecule-remote: .venv/installed
 	@if lacks=$$(python molecule/testbed/engine.py missing); then echo "SKIPPED remote: this machine lacks $$lacks"; \
 	else molecule test --scenario-name remote; fi
+
+# restic is TESTBED_RESTIC_ARCHIVE, or built by Go.
+molecule-backup: .venv/installed
+	@if lacks=$$(python molecule/testbed/restic.py missing); then echo "SKIPPED backup: this machine lacks $$lacks"; \
+	else molecule test --scenario-name backup; fi
 
 .venv/browser: .venv/installed requirements-browser.txt
 	@$(PATIENTLY) "installing the Python packages for the browser" $(INSTALL) requirements-browser.txt

@@ -21,7 +21,7 @@ ROLES = PROJECT / "roles"
 COLLECTION = "emr.monitoring"
 MADE = "<!-- Made by `make docs` from the role's specs and defaults: edit those. -->"
 # What users look for first.
-ORDER = ("settings", "prometheus", "alertmanager", "grafana", "node_exporter")
+ORDER = ("settings", "prometheus", "alertmanager", "grafana", "node_exporter", "backup")
 LONGEST_DEFAULT = 60
 INTRODUCTION = """\
 # Variables

@@ -246,17 +246,19 @@ def ec2_error(seconds_ago: float, why: str = "UnauthorizedOperation: You are not
 
 
 @pytest.mark.parametrize(
-    ("written", "expected"),
+    ("errors", "expected"),
     [
-        ([ec2_error(30)], "ec2:DescribeInstances"),
-        ([ec2_error(30, "connection refused")], "connection refused"),
+        ([(30,)], "ec2:DescribeInstances"),
+        ([(30, "connection refused")], "connection refused"),
         # Since then it has been asked again, and had nothing to say.
-        ([ec2_error(900)], ""),
+        ([(900,)], ""),
         ([], ""),
     ],
     ids=["no right", "not reached", "over", "well"],
 )
-def test_a_discovery_that_fails_is_told_beside_a_static_target(written: list[str], expected: str) -> None:
+def test_a_discovery_that_fails_is_told_beside_a_static_target(errors: list[Any], expected: str) -> None:
+    # Now: parameters are as old as the whole run.
+    written = [ec2_error(*error) for error in errors]
     asked = prometheus(discovers={"ingest": 60.0}, journal=lambda: written)
     found = asked.judge(answers([target()], loaded=at(3600)), late=False)
     assert [expected in sentence and sentence.startswith("ingest lacks targets") for sentence in found.down] == [

@@ -23,7 +23,7 @@ ROLES = PROJECT / "roles"
 JOBS = "prometheus_scrape_configs"
 SERVICES = ("prometheus", "alertmanager", "grafana")
 PARTS = dict.fromkeys((*SERVICES, "node_exporter"), "validate")
-IMPORTED = {"emr_node": "address", "tls": "read", **PARTS}
+IMPORTED = {"emr_node": "address", "tls": "read", "backup": "uninstall", **PARTS}
 
 
 @cache
@@ -289,7 +289,8 @@ CERTIFICATES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("mode", MODES)
 def test_every_variable_can_be_read_before_a_role_has_run(checkout: Checkout, mode: str) -> None:
     # Which archive is for the node, the node alone can say.
-    asked = {f"{role}_{name}" for role in (*SERVICES, "node_exporter") for name in ("architecture", "url")}
+    services = (*SERVICES, "node_exporter", "backup_restic")
+    asked = {f"{role}_{name}" for role in services for name in ("architecture", "url")}
     names = sorted(public().keys() - asked)
     everything_on = {"grafana_metrics": True, "alertmanager_receivers": [{"name": "me"}]}
     inventory = write_inventory(checkout, {"vars of all in hosts.yml": everything_on, **CERTIFICATES})

@@ -1,0 +1,483 @@
+#!/usr/bin/python3
+"""Back up this node's metrics, Grafana's database and secrets with restic, or restore them: ``backup.py COMMAND``.
+
+The role backup puts it on the node; the unit emr-monitoring-backup.service and the playbooks run it as root. What it
+says is for people; what went wrong is one line that begins with ``error:``, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CONFIG = Path("/etc/emr-monitoring-backup")
+LOCK = Path("/run/emr-monitoring-backup.lock")
+TAG = "emr-monitoring"
+# A block of Prometheus: the name of its folder is an ULID.
+BLOCK = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\Z")
+# A folder that Prometheus changes while it is copied is copied again.
+ATTEMPTS = 20
+# restic's status where it could not read some files, and saved the others.
+INCOMPLETE = 3
+# What a backup holds beside the folder prometheus.
+DATABASE, PLUGINS, SECRETS, MANIFEST = "grafana.db", "plugins", "secrets", "manifest.json"
+
+
+class BackupError(Exception):
+    """It cannot be backed up or restored; the message says why, and what to do."""
+
+
+class Restic:
+    """The repository, as restic reaches it. No login or password is in the list of processes."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        """Take from the role's settings how the repository is reached."""
+        self.program = settings["restic"]
+        self.environment = {
+            **os.environ,
+            **settings["environment"],
+            "RESTIC_REPOSITORY": settings["repository"],
+            "RESTIC_PASSWORD_FILE": settings["password_file"],
+            "RESTIC_CACHE_DIR": settings["cache"],
+        }
+
+    def ask(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command of restic's, whatever its status will be."""
+        return subprocess.run(
+            [self.program, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> str:
+        """Return what a command of restic's says.
+
+        :raises BackupError: with what restic says, where it fails
+        """
+        done = self.ask(*arguments, cwd=cwd)
+        if done.returncode:
+            raise BackupError(f"restic {arguments[0]}: {last_words(done)}")
+        return done.stdout
+
+    def open(self, create: bool) -> None:
+        """Have a repository that can be read.
+
+        :param create: whether one is made where there is none
+        :raises BackupError: with what restic says, such as that the password is wrong
+        """
+        found = self.ask("cat", "config")
+        if found.returncode and create:
+            # It makes none where one is, whatever its password.
+            made = self.ask("init")
+            if not made.returncode:
+                print("made a new repository")
+                return
+        if found.returncode:
+            raise BackupError(f"the repository cannot be read. restic: {last_words(found)}")
+        # Of locks, those of processes that are gone.
+        self.run("unlock")
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Return this project's snapshots, the oldest first."""
+        found = json.loads(self.run("snapshots", "--json", "--tag", TAG))
+        return sorted(found or [], key=lambda snapshot: str(snapshot["time"]))
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the end of what a program said."""
+    return " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock.
+
+    :raises BackupError: another process has it
+    """
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError("another backup or restore runs: wait until it is over") from None
+        yield
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Make a folder for root alone, and remove it in any case; one that was left by a kill goes first."""
+    remove(folder)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with what is in it, or a link in its place."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def copy_metrics(data: Path, target: Path) -> int:
+    """Copy the metrics of a Prometheus that runs; return the number of blocks.
+
+    The write-ahead log first, then the blocks: what moves from one to the other meanwhile is in both, which Prometheus
+    sees. What was there in the beginning has to be there in the end, and no new checkpoint, or all is done again.
+
+    :raises BackupError: it changed each time
+    """
+    for _ in range(ATTEMPTS):
+        remove(target)
+        target.mkdir(mode=0o700)
+        with unless_gone():
+            log = names(data / "wal")
+            copy_tree(data / "wal", target / "wal", shutil.copy2)
+            new = names(data / "wal") - log
+            gone = log - names(data / "wal")
+            if gone or any(name.startswith("checkpoint") for name in new):
+                continue
+            blocks = {name for name in names(data) if BLOCK.match(name)}
+            for name in sorted(blocks):
+                copy_tree(data / name, target / name, link)
+            if blocks <= names(data):
+                return len(blocks)
+    raise BackupError(f"{data} changed while it was copied, {ATTEMPTS} times: try again")
+
+
+@contextlib.contextmanager
+def unless_gone() -> Iterator[None]:
+    """Go on where a file has gone since its folder was listed."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except shutil.Error as error:
+        # One of each file of a folder: source, target and what went wrong.
+        others = [why for _, _, why in error.args[0] if "[Errno 2]" not in str(why)]
+        if others:
+            raise BackupError(str(others[0])) from None
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names in a folder but those of what is being made."""
+    return {entry.name for entry in folder.iterdir() if not entry.name.endswith(".tmp")}
+
+
+def copy_tree(source: Path, target: Path, copy: Any) -> None:
+    """Copy a folder, with or without its bytes."""
+    shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns("*.tmp"))
+
+
+def link(source: str, target: str) -> None:
+    """Have a file in a second place: another name of it, or a copy where that is another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def copy_database(database: Path, target: Path) -> None:
+    """Copy the database of a Grafana that runs.
+
+    :raises BackupError: the copy is not whole
+    """
+    source = sqlite3.connect(f"file:{urllib.parse.quote(str(database))}?mode=ro", uri=True, timeout=60)
+    with contextlib.closing(source), contextlib.closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    if found != "ok":
+        raise BackupError(f"the copy of {database} is not whole: {found}")
+
+
+def create(settings: dict[str, Any]) -> None:
+    """Make a backup, see that the repository is whole, and only then remove what need not be kept any longer."""
+    began = time.time()
+    repository = Restic(settings)
+    with alone(), staging(Path(settings["staging"])) as stage:
+        repository.open(create=True)
+        held: list[str] = []
+        data = Path(settings["metrics"])
+        if (data / "wal").exists():
+            held.append(f"metrics ({copy_metrics(data, stage / 'prometheus')} blocks and what is newer)")
+        database = Path(settings["grafana"]) / DATABASE
+        if settings["grafana_is_here"] and database.exists():
+            copy_database(database, stage / DATABASE)
+            held.append("Grafana's database")
+        if (database.parent / PLUGINS).is_dir():
+            copy_tree(database.parent / PLUGINS, stage / PLUGINS, shutil.copy2)
+        if not held:
+            raise BackupError("there is nothing to back up: run site.yml first")
+        kept = [name for name, path in settings["secrets"].items() if Path(path).exists()]
+        (stage / SECRETS).mkdir(mode=0o700)
+        for name in kept:
+            shutil.copyfile(settings["secrets"][name], stage / SECRETS / name)
+        if kept:
+            held.append(f"{len(kept)} secrets")
+        key = stage / SECRETS / "grafana_secret_key"
+        digest = hashlib.sha256(key.read_bytes().strip()).hexdigest() if key.exists() else ""
+        manifest = {"made": began, "key_sha256": digest, "files": sizes(stage)}
+        (stage / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        snapshot = save(repository, settings["host"], stage)
+        repository.run("check")
+        keep = [f"--keep-{period}={number}" for period, number in settings["keep"].items()]
+        repository.run("forget", "--tag", TAG, "--host", settings["host"], "--group-by", "host,tags", "--prune", *keep)
+    say(settings, f"snapshot {snapshot}: {', '.join(held)}, in {time.time() - began:.1f} s")
+
+
+def say(settings: dict[str, Any], sentence: str) -> None:
+    """Say what came of a backup, to the journal and to the playbook."""
+    print(sentence)
+    Path(settings["said"]).write_text(f"{sentence}\n")
+
+
+def save(repository: Restic, host: str, stage: Path) -> str:
+    """Save a folder in the repository; return the name of the snapshot.
+
+    :raises BackupError: not all could be saved; there is no such snapshot then
+    """
+    done = repository.ask("backup", "--json", "--tag", TAG, "--host", host, ".", cwd=stage)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    snapshot = next((str(line["snapshot_id"])[:8] for line in lines if "snapshot_id" in line), "")
+    if done.returncode == INCOMPLETE and snapshot:
+        repository.run("forget", snapshot)
+    if done.returncode or not snapshot:
+        raise BackupError(f"restic backup: {last_words(done)}")
+    return snapshot
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file below a folder, by its path."""
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def look(settings: dict[str, Any], wanted: str, running: bool) -> None:
+    """See that there is a snapshot to restore, and that nothing is in its way.
+
+    :raises BackupError: with the reason
+    """
+    repository = Restic(settings)
+    repository.open(create=False)
+    refuse_newer_data(settings, chosen(repository.snapshots(), wanted, settings["host"])["short_id"], running)
+
+
+def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: bool) -> None:
+    """Bring back what a snapshot holds.
+
+    :param wanted: name of the snapshot, or ``latest`` for the newest of this node
+    :param key_sha256: SHA-256 of Grafana's secret key, as the controller knows it; empty where it knows none
+    :param running: whether to add the blocks to metrics that are there, and nothing else
+    :raises BackupError: with the reason; what was there before is as it was
+    """
+    began = time.time()
+    repository = Restic(settings)
+    with alone(), staging(Path(settings["staging"])) as stage:
+        repository.open(create=False)
+        snapshot = chosen(repository.snapshots(), wanted, settings["host"])
+        refuse_newer_data(settings, snapshot["short_id"], running)
+        repository.run("restore", snapshot["short_id"], "--target", str(stage))
+        manifest = whole(stage, snapshot["short_id"])
+        if key_sha256 and manifest["key_sha256"] and manifest["key_sha256"] != key_sha256 and not running:
+            raise BackupError(
+                f"snapshot {snapshot['short_id']} was made with another grafana_secret_key than the controller has, "
+                "with which Grafana could not read the passwords of its data sources: set grafana_secret_key to the "
+                "old one, or take the file of this name out of monitoring_secrets_dir for the one in the backup"
+            )
+        mark = Path(settings["mark"])
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark.write_text(snapshot["short_id"])
+        added = place_metrics(stage / "prometheus", Path(settings["metrics"]))
+        placed = [f"{added} blocks"]
+        if not running:
+            placed += place_grafana(stage, Path(settings["grafana"]))
+            placed += place_secrets(stage / SECRETS, Path(settings["restored_secrets"]))
+        mark.unlink()
+    name, made = snapshot["short_id"], snapshot["time"][:19]
+    print(f"snapshot {name} of {made}: {', '.join(placed)}, in {time.time() - began:.1f} s")
+
+
+def chosen(snapshots: list[dict[str, Any]], wanted: str, host: str) -> dict[str, Any]:
+    """Return the snapshot that is meant.
+
+    :raises BackupError: there is none; with those that there are
+    """
+    newest = wanted == "latest"
+    found = [each for each in snapshots if (each["hostname"] == host if newest else each["id"].startswith(wanted))]
+    if found:
+        return found[-1]
+    known = "; ".join(f"{each['short_id']} of {each['hostname']}, {each['time'][:19]}" for each in snapshots[-10:])
+    raise BackupError(
+        f"the repository has no snapshot {'of ' + host if newest else wanted}. "
+        + (f"Name one by backup_snapshot: {known}" if known else "It has none at all")
+    )
+
+
+def refuse_newer_data(settings: dict[str, Any], snapshot: str, running: bool) -> None:
+    """Refuse to restore over what is there, unless it is what an interrupted restore of the same snapshot placed.
+
+    :raises BackupError: with what is there
+    """
+    mark = Path(settings["mark"])
+    if running or (mark.exists() and mark.read_text() == snapshot):
+        return
+    there = [
+        str(path)
+        for path in (Path(settings["metrics"]) / "wal", Path(settings["grafana"]) / DATABASE)
+        if path.exists() and (settings["grafana_is_here"] or path.name != DATABASE)
+    ]
+    if there:
+        raise BackupError(
+            f"{' and '.join(there)} would be overwritten. To add the blocks of the backup to the metrics that are "
+            "there, and nothing else, run again with -e backup_into_running=true; to begin anew, uninstall with "
+            "-e uninstall_purge_data=true first"
+        )
+
+
+def whole(stage: Path, snapshot: str) -> dict[str, Any]:
+    """Return the manifest of a restored snapshot.
+
+    :raises BackupError: a file is missing, or not as long as it was
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((stage / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise BackupError(f"snapshot {snapshot} is not one of this project: it has no {MANIFEST}") from None
+    found = sizes(stage)
+    if missing := [name for name, size in manifest["files"].items() if found.get(name) != size]:
+        raise BackupError(f"snapshot {snapshot} is not whole: {', '.join(missing[:5])} is missing or cut off")
+    return manifest
+
+
+def place_metrics(source: Path, data: Path) -> int:
+    """Move blocks to where Prometheus has its own; return how many. The log goes where there is none, and last."""
+    if not source.is_dir():
+        return 0
+    make_folder(data, "prometheus")
+    new = [name for name in sorted(names(source)) if BLOCK.match(name) and not (data / name).exists()]
+    for name in new:
+        own(source / name, "prometheus")
+        move(source / name, data / name)
+    if not (data / "wal").exists():
+        own(source / "wal", "prometheus")
+        move(source / "wal", data / "wal")
+    return len(new)
+
+
+def place_grafana(stage: Path, folder: Path) -> list[str]:
+    """Put Grafana's database and plugins to where it looks for them; return what was put."""
+    if not (stage / DATABASE).exists():
+        return []
+    make_folder(folder, "grafana")
+    (stage / DATABASE).chmod(0o640)
+    for name in (PLUGINS, DATABASE):
+        if (stage / name).exists() and not (folder / name).exists():
+            own(stage / name, "grafana")
+            move(stage / name, folder / name)
+    return ["Grafana's database"]
+
+
+def place_secrets(source: Path, target: Path) -> list[str]:
+    """Put the secrets to where a run of site.yml takes them over from; return what was put."""
+    found = sorted(names(source)) if source.is_dir() else []
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in found:
+        part = target / f".{name}"
+        part.touch(mode=0o600)
+        part.write_bytes((source / name).read_bytes())
+        part.rename(target / name)
+    return [f"{len(found)} secrets"] if found else []
+
+
+def make_folder(folder: Path, user: str) -> None:
+    """Have a folder of a service; one that is there stays as it is."""
+    if not folder.exists():
+        folder.mkdir(mode=0o750, parents=True)
+        own(folder, user)
+
+
+def own(path: Path, user: str) -> None:
+    """Give what root alone has, a file or a folder with what is in it, to a service."""
+    owner, group = pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid
+    for each in (path, *(path.rglob("*") if path.is_dir() else ())):
+        os.chown(each, owner, group, follow_symlinks=False)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file or a folder; where it is copied to another file system, it has its name only once it is whole."""
+    try:
+        source.rename(target)
+    except OSError:
+        part = target.with_name(f".{target.name}.restoring")
+        remove(part) if part.is_dir() else part.unlink(missing_ok=True)
+        shutil.move(source, part)
+        part.rename(target)
+
+
+def unpack(archive: Path, program: Path) -> None:
+    """Make a program of its .bz2."""
+    part = program.with_suffix(".part")
+    with bz2.open(archive) as packed, part.open("wb") as file:
+        shutil.copyfileobj(packed, file, 1 << 20)
+    part.chmod(0o755)
+    part.rename(program)
+
+
+def main() -> int:
+    """Run the command line and return the exit status."""
+    parser = argparse.ArgumentParser(prog="backup.py", description=__doc__)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="folder of settings.json and the password")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("create", help="make a backup")
+    opening = commands.add_parser("open", help="see that the repository can be read")
+    opening.add_argument("--create", action="store_true", help="make one where there is none")
+    restoring = commands.add_parser("restore", help="bring back what a snapshot holds")
+    restoring.add_argument("--snapshot", default="latest")
+    restoring.add_argument("--key-sha256", default="")
+    restoring.add_argument("--running", action="store_true", help="add blocks to metrics that are there")
+    restoring.add_argument("--look", action="store_true", help="say whether it can be restored")
+    unpacking = commands.add_parser("unpack", help="make a program of its .bz2")
+    unpacking.add_argument("archive", type=Path)
+    unpacking.add_argument("program", type=Path)
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "unpack":
+            unpack(arguments.archive, arguments.program)
+            return 0
+        settings = json.loads((arguments.config / "settings.json").read_text())
+        settings["password_file"] = str(arguments.config / "password")
+        if arguments.command == "create":
+            try:
+                create(settings)
+            except (BackupError, OSError, sqlite3.Error) as error:
+                say(settings, f"error: {error}")
+                return 1
+        elif arguments.command == "open":
+            Restic(settings).open(create=arguments.create)
+        elif arguments.look:
+            look(settings, arguments.snapshot, arguments.running)
+        else:
+            restore(settings, arguments.snapshot, arguments.key_sha256, arguments.running)
+    except (BackupError, OSError, sqlite3.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""The program on the node that backs up and restores, without restic."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import backup
+import pytest
+
+ONE, TWO = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01BX5ZZKBKACTAV9WEVGEMMVRZ"
+Moving = Callable[[Path], None]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a folder as Prometheus has it."""
+    folder = tmp_path / "data"
+    for name in (f"{ONE}/chunks/000001", f"{ONE}/meta.json", "wal/00000000", "wal/00000001", "chunks_head/1", "lock"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the services' users be the one of the tests."""
+    monkeypatch.setattr(backup.pwd, "getpwnam", lambda _: pwd.getpwuid(os.getuid()))
+
+
+def below(folder: Path) -> set[str]:
+    return set(backup.sizes(folder))
+
+
+def test_the_log_and_the_blocks_are_copied_and_nothing_else(data: Path, tmp_path: Path) -> None:
+    (data / "wal/checkpoint.00000001.tmp").mkdir()
+    assert backup.copy_metrics(data, tmp_path / "copy") == 1
+    assert below(tmp_path / "copy") == {f"{ONE}/chunks/000001", f"{ONE}/meta.json", "wal/00000000", "wal/00000001"}
+    assert (tmp_path / f"copy/{ONE}/meta.json").samefile(data / f"{ONE}/meta.json")
+
+
+def a_new_checkpoint(data: Path) -> None:
+    (data / "wal/checkpoint.00000000").mkdir()
+
+
+def a_segment_goes(data: Path) -> None:
+    (data / "wal/00000000").unlink()
+
+
+def a_block_is_compacted(data: Path) -> None:
+    shutil.copytree(data / ONE, data / TWO)
+    shutil.rmtree(data / ONE)
+
+
+@pytest.mark.parametrize("change", [a_new_checkpoint, a_segment_goes, a_block_is_compacted])
+def test_what_prometheus_changes_meanwhile_is_copied_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Moving
+) -> None:
+    copies: list[str] = []
+    copy_tree = backup.copy_tree
+
+    def changing(source: Path, target: Path, copy: Any) -> None:
+        copy_tree(source, target, copy)
+        copies.append(source.name)
+        if len(copies) == 2:
+            change(data)
+
+    # At the second one, of a block, only what happens to blocks matters.
+    if change is not a_block_is_compacted:
+        copies.append("")
+    monkeypatch.setattr(backup, "copy_tree", changing)
+    backup.copy_metrics(data, tmp_path / "copy")
+    assert copies.count("wal") == 2
+    assert below(tmp_path / "copy") == {name for name in below(data) if not name.startswith(("chunks_head", "lock"))}
+
+
+def test_a_folder_that_never_rests_is_no_backup(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "copy_tree", lambda *_: os.utime(data))
+    numbers = iter(range(1000))
+    monkeypatch.setattr(backup, "names", lambda _: {f"segment-{next(numbers)}"})
+    with pytest.raises(backup.BackupError, match="changed while it was copied"):
+        backup.copy_metrics(data, tmp_path / "copy")
+
+
+def test_what_cannot_be_copied_is_said_as_it_is(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: str, _: str) -> None:
+        raise OSError(28, "No space left on device", source)
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(backup.BackupError, match="No space left"):
+        backup.copy_metrics(data, tmp_path / "copy")
+
+
+def test_a_database_is_copied_while_somebody_writes_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "grafana.db") as writer:
+        writer.execute("CREATE TABLE dashboard (title TEXT)")
+        writer.execute("INSERT INTO dashboard VALUES ('kept')")
+        writer.commit()
+        writer.execute("INSERT INTO dashboard VALUES ('not yet')")
+        backup.copy_database(tmp_path / "grafana.db", tmp_path / "copy.db")
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        assert copy.execute("SELECT title FROM dashboard").fetchall() == [("kept",)]
+
+
+@pytest.mark.parametrize("change", ["missing", "cut off", "no manifest"])
+def test_a_snapshot_that_is_not_whole_is_refused(tmp_path: Path, change: str) -> None:
+    (tmp_path / "wal").write_text("all of it")
+    (tmp_path / "manifest.json").write_text(json.dumps({"key_sha256": "", "files": backup.sizes(tmp_path)}))
+    assert backup.whole(tmp_path, "abc")["files"] == {"wal": 9}
+    {
+        "missing": (tmp_path / "wal").unlink,
+        "cut off": lambda: (tmp_path / "wal").write_text("all"),
+        "no manifest": (tmp_path / "manifest.json").unlink,
+    }[change]()
+    with pytest.raises(backup.BackupError, match="snapshot abc is not"):
+        backup.whole(tmp_path, "abc")
+
+
+SNAPSHOTS = [
+    {"id": "aaa111", "short_id": "aaa", "hostname": "node", "time": "2026-01-01T00:00:00Z"},
+    {"id": "bbb222", "short_id": "bbb", "hostname": "other", "time": "2026-01-02T00:00:00Z"},
+    {"id": "ccc333", "short_id": "ccc", "hostname": "node", "time": "2026-01-03T00:00:00Z"},
+]
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("latest", "ccc"), ("bbb", "bbb"), ("aaa111", "aaa")])
+def test_the_newest_of_this_node_or_the_one_that_is_named_is_taken(wanted: str, found: str) -> None:
+    assert backup.chosen(SNAPSHOTS, wanted, "node")["short_id"] == found
+
+
+@pytest.mark.parametrize(("wanted", "host"), [("latest", "new-node"), ("ddd", "node")])
+def test_where_there_is_none_those_that_there_are_are_named(wanted: str, host: str) -> None:
+    with pytest.raises(backup.BackupError, match="bbb of other, 2026-01-02"):
+        backup.chosen(SNAPSHOTS, wanted, host)
+
+
+def settings(folder: Path, **other: Any) -> dict[str, Any]:
+    places = {"metrics": str(folder / "data"), "grafana": str(folder / "grafana"), "mark": str(folder / "mark")}
+    return {**places, "grafana_is_here": True, **other}
+
+
+def test_what_is_there_is_not_overwritten_but_what_an_interrupted_restore_has_placed(
+    data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(backup.BackupError, match="wal would be overwritten"):
+        backup.refuse_newer_data(settings(tmp_path), "abc", running=False)
+    backup.refuse_newer_data(settings(tmp_path), "abc", running=True)
+    (tmp_path / "mark").write_text("abc")
+    backup.refuse_newer_data(settings(tmp_path), "abc", running=False)
+    with pytest.raises(backup.BackupError, match="would be overwritten"):
+        backup.refuse_newer_data(settings(tmp_path), "another", running=False)
+
+
+def test_a_database_on_another_machine_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "grafana").mkdir()
+    (tmp_path / "grafana/grafana.db").touch()
+    with pytest.raises(backup.BackupError, match="would be overwritten"):
+        backup.refuse_newer_data(settings(tmp_path), "abc", running=False)
+    backup.refuse_newer_data(settings(tmp_path, grafana_is_here=False), "abc", running=False)
+
+
+def test_an_interrupted_restore_of_metrics_is_completed(data: Path, tmp_path: Path) -> None:
+    stage, target = tmp_path / "stage", tmp_path / "new"
+    backup.copy_metrics(data, stage)
+    before = below(stage)
+    # It was cut off after the block, and before the log.
+    shutil.copytree(stage / ONE, target / ONE)
+    assert backup.place_metrics(stage, target) == 0
+    assert below(target) == before
+
+
+def test_blocks_join_those_that_are_there_and_the_log_stays(data: Path, tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    backup.copy_metrics(data, stage)
+    (stage / ONE).rename(stage / TWO)
+    (data / "wal/00000001").write_text("newer")
+    assert backup.place_metrics(stage, data) == 1
+    assert (data / TWO / "meta.json").exists()
+    assert (data / "wal/00000001").read_text() == "newer"
+
+
+def test_the_database_of_a_grafana_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage/grafana.db").write_text("old")
+    (tmp_path / "grafana").mkdir()
+    (tmp_path / "grafana/grafana.db").write_text("newer")
+    backup.place_grafana(tmp_path / "stage", tmp_path / "grafana")
+    assert (tmp_path / "grafana/grafana.db").read_text() == "newer"
+
+
+def test_secrets_are_for_root_alone(tmp_path: Path) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage/grafana_secret_key").write_text("key")
+    assert backup.place_secrets(tmp_path / "stage", tmp_path / "secrets") == ["1 secrets"]
+    assert (tmp_path / "secrets/grafana_secret_key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_in_the_place_of_the_staging_folder_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/kept").touch()
+    (tmp_path / "staging").symlink_to(tmp_path / "elsewhere")
+    with backup.staging(tmp_path / "staging") as stage:
+        assert not stage.is_symlink()
+    assert (tmp_path / "elsewhere/kept").exists()
