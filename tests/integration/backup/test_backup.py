@@ -130,8 +130,8 @@ def test_wrong_input_is_refused(playbook: Playbook, variable: str, value: Any, s
 
 @pytest.mark.usefixtures("backup")
 def test_two_at_once_refuse_each_other(host: Host, playbook: Playbook) -> None:
-    hold = "setsid flock /run/emr-monitoring-backup.lock sleep 120 </dev/null >/dev/null 2>&1 & echo $!"
-    with wrong(host, hold, "pkill --full flock./run/emr-monitoring-backup.lock; pkill --exact --full sleep.120"):
+    hold = "systemd-run --unit=hold flock /run/emr-monitoring-backup.lock sleep infinity"
+    with wrong(host, hold, "systemctl stop hold"):
         refused(playbook("playbooks/backup.yml"), "another backup or restore runs")
 
 

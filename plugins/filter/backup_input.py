@@ -1,0 +1,52 @@
+"""What a user writes for the backups is what happens, or it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+# Of how many days, weeks and months the last backup stays, where the user does not say it.
+KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
+
+
+def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is meant.
+
+    :param written: the variables of the role backup without their prefix, as they were written
+    :returns: ``keep``, number by period; ``environment``, text by name; ``sha256`` of the archive; and ``problems``,
+        sentences on what is wrong
+    """
+    gate = Written()
+    if not str(written["repository"] or "").strip():
+        gate.problems.append(
+            "backup_repository is empty: set it to where the backups go, such as "
+            "s3:https://s3.eu-central-1.amazonaws.com/bucket/monitoring, or a folder on the node."
+        )
+    keep = {**KEEP, **gate.mapping("backup_keep", written["keep"])}
+    for period, number in keep.items():
+        if period in KEEP:
+            gate.number(f"backup_keep.{period}", number, whole=True)
+    if not gate.problems and not any(int(number) > 0 for number in keep.values()):
+        gate.problems.append("backup_keep keeps nothing: set one of daily, weekly and monthly to 1 at least.")
+    environment = gate.texts(
+        "backup_environment", gate.mapping("backup_environment", written["environment"], secret=True)
+    )
+    version, architecture = str(written["version"]), written["architecture"]
+    known = written["checksums"].get(version) if isinstance(written["checksums"], Mapping) else None
+    checksum = known.get(architecture) if isinstance(known, Mapping) else None
+    if not checksum:
+        gate.problems.append(
+            f"backup_restic_checksums has no {version} for {architecture}: add its sha256, from the SHA256SUMS of that "
+            "release."
+        )
+    return {"keep": keep, "environment": environment, "sha256": checksum, "problems": gate.problems}
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name the filters."""
+        return {"backup_input": backup_input}

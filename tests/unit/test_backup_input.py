@@ -1,0 +1,49 @@
+"""What a user writes for the backups is what happens, or it is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.emr.monitoring.plugins.filter.backup_input import backup_input
+
+WRITTEN: dict[str, Any] = {
+    "repository": "/srv/backup", "keep": {}, "environment": {}, "version": "0.18.1", "architecture": "amd64",
+    "checksums": {"0.18.1": {"amd64": "abc"}},
+}  # fmt: skip
+
+
+def given(**written: Any) -> dict[str, Any]:
+    return backup_input({**WRITTEN, **written})
+
+
+def test_what_is_not_said_is_kept_as_by_default() -> None:
+    assert given(keep={"daily": 30}) == {
+        "keep": {"daily": 30, "weekly": 4, "monthly": 6}, "environment": {}, "sha256": "abc", "problems": [],
+    }  # fmt: skip
+
+
+def test_a_number_of_the_environment_is_its_digits() -> None:
+    assert given(environment={"AWS_REGION": "eu-west-1", "KEY": 123})["environment"] == {
+        "AWS_REGION": "eu-west-1", "KEY": "123",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("repository", "", "backup_repository is empty"),
+        ("repository", None, "backup_repository is empty"),
+        ("keep", {"daily": 0, "weekly": 0, "monthly": 0}, "backup_keep keeps nothing"),
+        ("keep", {"daily": "many"}, "backup_keep.daily is 'many': write a whole number"),
+        ("keep", 7, "backup_keep is 7: write a mapping"),
+        ("environment", {"KEY": False}, "backup_environment.KEY is False: YAML has read it"),
+        ("environment", ["KEY=x"], "backup_environment is a list: write a mapping"),
+        ("version", "0.1.0", "backup_restic_checksums has no 0.1.0 for amd64"),
+        ("architecture", "arm64", "backup_restic_checksums has no 0.18.1 for arm64"),
+        ("checksums", {"0.18.1": "abc"}, "backup_restic_checksums has no 0.18.1 for amd64"),
+    ],
+)
+def test_what_is_of_no_use_is_refused_by_name(variable: str, value: Any, said: str) -> None:
+    (problem,) = given(**{variable: value})["problems"]
+    assert problem.startswith(said)
