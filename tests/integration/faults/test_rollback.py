@@ -19,6 +19,7 @@ from tests.integration.node import Api, Playbook, poll, refused, unit_properties
 BIND = """
 import glob, socket, time
 deadline = time.monotonic() + 600
+open("/run/beside.ready", "w").close()
 while not glob.glob("/etc/.prometheus.prometheus.staging-*"):
     assert time.monotonic() < deadline
     time.sleep(0.01)
@@ -31,6 +32,7 @@ import os, subprocess, time
 def pid():
     return int(subprocess.check_output(["systemctl", "show", "--value", "--property=MainPID", "{unit}"]))
 before, deadline = pid(), time.monotonic() + 600
+open("/run/beside.ready", "w").close()
 while pid() in (before, 0):
     assert time.monotonic() < deadline
     time.sleep(0.05)
@@ -41,6 +43,7 @@ os.kill(pid(), {signal})
 KILL_THE_MODULE = """
 import glob, os, time
 deadline = time.monotonic() + 600
+open("/run/beside.ready", "w").close()
 while not os.path.exists("/var/lib/ansible-template-tree/{name}.undo.json"):
     assert time.monotonic() < deadline
     time.sleep(0.005)
@@ -55,6 +58,7 @@ for fd in glob.glob("/proc/[0-9]*/fd/*"):
 LISTEN = """
 import socket
 holder = socket.create_server(("0.0.0.0", {port}))
+open("/run/beside.ready", "w").close()
 while True:
     holder.accept()
     open("/run/heard", "a").write("x")
@@ -64,19 +68,25 @@ GRAFANA = "grafana-server.service"
 
 @pytest.fixture
 def beside(host: Host) -> Iterator[Callable[[str], None]]:
-    """Return a function that runs a program in Python on the node, as root, until the test ends."""
+    """Return a function that runs a program in Python on the node, as root, until the test ends.
+
+    It returns once the program says that it looks.
+    """
     started: list[str] = []
 
     def run(program: str) -> None:
         name = f"beside-{len(started)}"
         started.append(name)
         source = base64.b64encode(program.encode()).decode()
-        host.check_output(f"echo {source} | base64 --decode | sudo tee /run/{name}.py")
+        host.check_output(f"echo {source} | base64 --decode | sudo tee /run/{name}.py; sudo rm -f /run/beside.ready")
         host.check_output(f"sudo systemd-run --quiet --collect --unit={name} python3 /run/{name}.py")
+        assert poll(lambda: host.file("/run/beside.ready").exists, 60)
 
     yield run
     for name in started:
         host.run(f"sudo systemctl stop {name}")
+        # Shown where the test has failed.
+        print(host.run(f"sudo journalctl --no-pager --output=cat --lines=20 --unit={name}").stdout)
 
 
 @contextmanager
