@@ -28,6 +28,14 @@ DURATION = re.compile(
 INTERVALS = ("5s", "10s", "15s", "30s", "1m", "5m", "15m", "30m", "1h", "2h", "1d")
 SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 PLACEHOLDER = re.compile(r"\$\{([^}:]+)\}")
+# Grafana adds what is chosen there to each query: the queries of the guide stay as they are.
+FILTERS = {
+    "type": "adhoc",
+    "name": "filtros",
+    "label": "Filtros",
+    "datasource": {"type": "prometheus", "uid": "prometheus"},
+    "filters": [],
+}
 EXPORT_ONLY = ("__inputs", "__requires", "__elements")
 
 
@@ -40,6 +48,7 @@ def grafana_dashboards(
     folder: str = "",
     time_range: str = "1h",
     refresh: str = "15s",
+    filtered: bool = False,
 ) -> Json:
     """Read the dashboards of some folders and make each one ready for Grafana's file provisioning.
 
@@ -48,11 +57,12 @@ def grafana_dashboards(
         datasources: what is provisioned, in Grafana's own syntax (name, type, uid, isDefault).
         others: the sources that users made in the running Grafana (name, type, uid); none where nobody knows them:
             then a name that is not provisioned stays.
-        own: folders of the project, whose dashboards come first and open with the following two; what others say
+        own: folders of the project, whose dashboards come first and open with the following three; what others say
             themselves stays.
         folder: the folder in Grafana of what lies in no subfolder.
         time_range: how far they look back, such as 1h.
         refresh: how often they ask again, as a duration of Prometheus; empty is never.
+        filtered: whether they offer filters by labels, for a source that holds more than this node's metrics.
 
     Returns:
         `files` and `folders` (those in subfolders): the JSON text of each dashboard by its path below its folder. A
@@ -78,6 +88,9 @@ def grafana_dashboards(
             resolved, notes = _resolve(path, meant(path, below, content), sources)
             if str(path.parent) in own:
                 resolved |= opened
+                if filtered:
+                    variables = resolved.get("templating", {}).get("list", [])
+                    resolved["templating"] = {"list": [*variables, FILTERS]}
             unchanged = resolved == content
         except RecursionError:
             refuse(path, "is nested too deeply for a dashboard", EXPORT)

@@ -247,6 +247,20 @@ def test_the_projects_dashboards_open_as_the_settings_say(tmp_path: Path, refres
     assert model["title"] == PLAIN["title"]
 
 
+@pytest.mark.parametrize("variables", [[], [{"name": "node", "type": "query"}]])
+def test_the_projects_dashboards_offer_filters_where_the_source_holds_more_than_this_node(
+    tmp_path: Path, variables: list[Json]
+) -> None:
+    model = {**PLAIN, "templating": {"list": variables}}
+    plain = opened(tmp_path, model)
+    filtered = opened(tmp_path, model, filtered=True)
+    *others, added = filtered.pop("templating")["list"]
+    assert others == plain.pop("templating")["list"] == variables
+    assert (added["type"], added["datasource"]["uid"]) == ("adhoc", "prometheus")
+    # The queries are those of the guide, to the letter.
+    assert filtered == plain
+
+
 def test_the_intervals_are_offered_from_the_shortest_to_the_longest(tmp_path: Path) -> None:
     offered = opened(tmp_path, PLAIN, refresh="1m30s")["timepicker"]["refresh_intervals"]
     assert offered == ["5s", "10s", "15s", "30s", "1m", "90s", "5m", "15m", "30m", "1h", "2h", "1d"]

@@ -17,7 +17,7 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.+?)(?=^## |\Z)", PAGE, re.DOTALL | re.
 SHOWN = {
     title: yaml.safe_load(block)["prometheus_remote_write"]
     for title, text in SECTIONS.items()
-    for block in re.findall(r"```yaml\n(.+?)```", text, re.DOTALL)
+    for block in re.findall(r"```yaml\n(prometheus_remote_write.+?)```", text, re.DOTALL)
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import Api, Playbook, Start, poll, process, refused, words
+from tests.integration.node import PROJECT, Api, Playbook, Start, poll, process, refused, words
 from tests.integration.remote.far import Far, Window, counter
 
 UNIT = "prometheus.service"
@@ -136,3 +137,24 @@ def test_what_is_refused_later_is_said_and_is_an_alert(far: Far, playbook: Playb
     refused(done, "prometheus_remote_write: cortex is refused,", "HTTP status 401")
     seen = "/api/v1/query?query=ALERTS{alertname='PrometheusRemoteWriteRefused'}"
     assert poll(lambda: prometheus.data(seen)["data"]["result"], 60)
+
+
+def test_grafana_reads_from_the_storage(playbook: Playbook, grafana: Api, variables: dict[str, Any]) -> None:
+    certificate = PROJECT / ".cache/testbed" / f"{variables['inventory_hostname']}-metrics.pem"
+    source = {
+        "grafana_prometheus_url": "https://metrics/prometheus",
+        "grafana_prometheus_username": "emr",
+        "grafana_prometheus_password": PASSWORD,
+        "grafana_prometheus_certificate": certificate.read_text(),
+    }
+    done = playbook("site.yml", "--tags=grafana", **source)
+    assert done.returncode == 0, done.stdout
+    query = {"refId": "A", "datasource": {"uid": "prometheus"}, "expr": "count by (cluster) (up)", "instant": True}
+    asked = {"from": "now-5m", "to": "now", "queries": [query]}
+    # On the node itself no series has the label.
+    assert '"cluster"' in json.dumps(grafana.data("/api/ds/query", asked))
+    board = grafana.data("/api/dashboards/uid/vision-general")["dashboard"]
+    assert [each["type"] for each in board["templating"]["list"]] == ["adhoc"]
+    back = playbook("site.yml", "--tags=grafana")
+    assert back.returncode == 0, back.stdout
+    assert '"cluster"' not in json.dumps(grafana.data("/api/ds/query", asked))
