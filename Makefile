@@ -48,7 +48,7 @@ test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
 	@mkdir -p .cache && rm -f $(FAILED)
 	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser || { cat $(FAILED) 2>/dev/null; exit 1; }
 
-test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop, metrics sent to three Cortex
+test-all: test ## run those, and then what takes long: the default scenario on Debian 13, a cluster with Hadoop, metrics sent to three Cortex, backups
 	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)
 
 lint: $(LINTERS) ## check the style of everything
