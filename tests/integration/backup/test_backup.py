@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ def backup(host: Host, playbook: Playbook) -> str:
 
 def test_a_backup_says_what_it_holds_and_leaves_nothing_beside_it(host: Host, backup: str) -> None:
     assert "metrics (" in backup
+    assert "Keep a copy of backup_password" in backup
     assert "Grafana" in backup
     assert "secrets, in" in backup
     assert len(snapshots(host)) == 1
@@ -126,6 +128,18 @@ def test_a_wrong_password_is_refused_and_goes_no_further(host: Host, playbook: P
 )
 def test_wrong_input_is_refused(playbook: Playbook, variable: str, value: Any, said: str) -> None:
     refused(playbook("playbooks/backup.yml", **{variable: value}), said)
+
+
+@pytest.mark.usefixtures("backup")
+def test_a_node_without_internet_gets_restic_from_the_controller(
+    host: Host, playbook: Playbook, tmp_path: Path
+) -> None:
+    host.check_output("sudo sh -c 'rm /usr/local/lib/emr-monitoring/restic-*'")
+    archive = f"file://{PROJECT}/.cache/testbed/restic/restic.bz2"
+    fetched = {"monitoring_fetch": "controller", "monitoring_cache_dir": str(tmp_path), "backup_restic_url": archive}
+    done = playbook("playbooks/backup.yml", **fetched)
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["restic-0.18.1.bz2"]
 
 
 @pytest.mark.usefixtures("backup")
