@@ -29,6 +29,8 @@ RELEASES_PER_PAGE = 30
 # Pre-releases have a suffix. Grafana counts the security fixes between two releases, as in 13.0.1+security-01.
 VERSION = re.compile(r"\d+\.\d+\.\d+(\+security-\d+)?")
 CHECKSUM_LINE = re.compile(r"[0-9a-f]{64}( [ *]\S+)?")
+# Of what is on GitHub, by repository, where it has another name than most.
+CHECKSUM_FILES = {"restic/restic": "SHA256SUMS"}
 # What is said of a checksum, by whether the role has it and whether upstream has it.
 STATES = {
     (True, True): "pinned",
@@ -67,23 +69,19 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Program:
-    """What a role installs from upstream: the role's folder and the values of its variables."""
+    """What a role installs from upstream: the role's folder, what its variables start with, and their values."""
 
     role: Path
+    name: str
     version: str
     checksums: dict[str, dict[str, str]]
     url: str
 
     @property
-    def name(self) -> str:
-        """Name of the role, which its variables start with."""
-        return self.role.name
-
-    @property
     def upstream(self) -> Upstream:
         """Where the releases come from. Raises PinsError where the role's URL is not upstream's."""
         if on_github := re.match(r"https://github\.com/([^/]+/[^/]+)/releases/download/", self.url):
-            return Upstream(on_github[1], "sha256sums.txt", r" [ *]{archive}")
+            return Upstream(on_github[1], CHECKSUM_FILES.get(on_github[1], "sha256sums.txt"), r" [ *]{archive}")
         if self.url.startswith("https://dl.grafana.com/oss/release/"):
             # GitHub lists every release of Grafana, but has no archives. The checksum file holds the checksum alone, or
             # (first for 12.4.3) with the name that the archive had where it was built.
@@ -101,13 +99,14 @@ class Program:
 
 
 def programs(roles: Path) -> dict[str, Program]:
-    """Return by name the programs that have a version, checksums and a URL in the defaults of their role."""
+    """Return by name the programs that have a version, checksums and a URL in the defaults of a role."""
     found = {}
     for path in sorted(roles.glob("*/defaults/main.yml")):
-        role, defaults = path.parents[1], yaml.safe_load(path.read_text())
-        version, checksums, url = (defaults.get(f"{role.name}_{name}") for name in ("version", "checksums", "url"))
-        if version and checksums and url:
-            found[role.name] = Program(role, version, checksums, url)
+        defaults = yaml.safe_load(path.read_text())
+        for name in (key.removesuffix("_version") for key in defaults if key.endswith("_version")):
+            version, checksums, url = (defaults.get(f"{name}_{what}") for what in ("version", "checksums", "url"))
+            if version and checksums and url:
+                found[name] = Program(path.parents[1], name, version, checksums, url)
     return found
 
 

@@ -578,7 +578,7 @@ OWN = pins.programs(pins.ROLES)
 
 
 def test_the_programs_of_the_project_are_known() -> None:
-    assert OWN.keys() >= {"prometheus", "grafana"}
+    assert OWN.keys() >= {"prometheus", "grafana", "backup_restic"}
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -590,7 +590,7 @@ def test_the_projects_own_files_can_be_edited(upstream: Upstream, tmp_path: Path
     for archive, checksum in zip(archives, (C, D), strict=True):
         folder, _, file = archive.rpartition("/")
         upstream.pages[f"{archive}.sha256"] = checksum
-        sums = f"{folder}/sha256sums.txt"
+        sums = f"{folder}/{program.upstream.checksum_file}"
         upstream.pages[sums] = f"{upstream.pages.get(sums, '')}{checksum}  {file}\n"
     before = contents(tmp_path)
     assert pins.main([f"{name}=99.0.0"], tmp_path) == 0
