@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +11,15 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 
 # Of how many days, weeks and months the last backup stays, where the user does not say it.
 KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
+# How an address of restic's begins that is no folder.
+SCHEME = re.compile(r"[a-z0-9]+:")
 
 
 def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is meant.
 
-    :param written: the variables of the role backup without their prefix, as they were written
+    :param written: the variables of the role backup without their prefix, as they were written; and ``folders``,
+        those of the node's data by the names of their variables
     :returns: ``keep``, number by period; ``environment``, text by name; ``sha256`` of the archive; and ``problems``,
         sentences on what is wrong
     """
@@ -24,6 +29,9 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
             "backup_repository is empty: set it to where the backups go, such as "
             "s3:https://s3.eu-central-1.amazonaws.com/bucket/monitoring, or a folder on the node."
         )
+    gate.problems += _unusable(str(written["repository"] or ""), written["folders"])
+    if "\n" in str(written["schedule"] or ""):
+        gate.refuse("backup_schedule", written["schedule"], "write one line, such as '*-*-* 03:00'")
     keep = {**KEEP, **gate.mapping("backup_keep", written["keep"])}
     for period, number in keep.items():
         if period in KEEP:
@@ -42,6 +50,24 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
             "release."
         )
     return {"keep": keep, "environment": environment, "sha256": checksum, "problems": gate.problems}
+
+
+def _unusable(repository: str, folders: Mapping[str, str]) -> list[str]:
+    """Say why a folder of the node is none for backups; what is not a folder, restic knows."""
+    path = repository.removeprefix("local:")
+    if not path.strip() or SCHEME.match(path):
+        return []
+    if not path.startswith("/"):
+        return [
+            "backup_repository is neither an absolute path nor an address such as s3:…, sftp:… or rest:…: write one."
+        ]
+    place = posixpath.normpath(path)
+    return [
+        f"backup_repository is {repository}, and {name} is {folder}: one lies in the other, and what removes the data "
+        "would remove the backups. Choose a folder of its own, best on another disk."
+        for name, folder in folders.items()
+        if posixpath.commonpath([place, posixpath.normpath(folder)]) in (place, posixpath.normpath(folder))
+    ]
 
 
 class FilterModule:

@@ -122,6 +122,108 @@ def test_a_snapshot_that_is_not_whole_is_refused(tmp_path: Path, change: str) ->
         backup.whole(tmp_path, "abc")
 
 
+# A stand-in with one snapshot; what it is told is in the file `told`, and the command in `failing` fails.
+RESTIC = """#!/bin/sh
+here=$PWD
+cd "$RESTIC_CACHE_DIR" && echo "$*" >>told
+case "$2" in
+init) mkdir "$RESTIC_REPOSITORY" && touch "$RESTIC_REPOSITORY/config" ;;
+backup) rm -rf saved && cp -R "$here" saved && echo '{"snapshot_id": "abcdef0123456789"}' ;;
+restore) cp -R saved/. "$5" ;;
+snapshots) echo '[{"id": "abcdef01", "short_id": "abcdef01", "hostname": "node", "time": "2026-01-01T00:00:00Z"}]' ;;
+esac
+[ -e "$RESTIC_REPOSITORY/config" ] && [ "$2" != "$(cat failing 2>/dev/null)" ] && exit
+echo "Fatal: $2 fails" >&2
+exit 1
+"""
+
+
+@pytest.fixture
+def node(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the settings of a node that has made a backup."""
+    monkeypatch.setattr(backup, "LOCK", tmp_path / "lock")
+    (tmp_path / "restic").write_text(RESTIC)
+    (tmp_path / "restic").chmod(0o755)
+    (tmp_path / "grafana").mkdir()
+    sqlite3.connect(tmp_path / "grafana/grafana.db").close()
+    (tmp_path / "key").write_text("k" * 32)
+    found = settings(
+        tmp_path,
+        restic=str(tmp_path / "restic"), environment={}, repository=str(tmp_path / "repository"), password_file="",
+        cache=str(tmp_path), staging=str(tmp_path / "staging"), said=str(tmp_path / "said"), host="node",
+        keep={"daily": 7}, secrets={backup.KEY: str(tmp_path / "key")}, restored_secrets=str(tmp_path / "restored"),
+    )  # fmt: skip
+    backup.Restic(found).open(create=True)
+    backup.create(found)
+    return found
+
+
+def test_a_backup_is_told_and_what_was_staged_is_gone(node: dict[str, Any], tmp_path: Path) -> None:
+    assert "snapshot abcdef01: metrics (1 blocks" in (tmp_path / "said").read_text()
+    assert not (tmp_path / "staging").exists()
+
+
+def test_blocks_that_were_saved_are_not_read_again(node: dict[str, Any], tmp_path: Path) -> None:
+    (told,) = (line for line in (tmp_path / "told").read_text().splitlines() if " backup " in line)
+    assert "--ignore-ctime" in told
+
+
+def test_a_repository_that_is_away_is_not_begun_anew(node: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "repository").rename(tmp_path / "away")
+    with pytest.raises(backup.BackupError, match=r"there is no new backup, .* cannot be read"):
+        backup.create(node)
+    assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "forget"])
+def test_a_backup_that_is_saved_is_named_whatever_comes_after_it(
+    node: dict[str, Any], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "failing").write_text(command)
+    with pytest.raises(backup.BackupError, match=f"snapshot abcdef01 is saved, but .* restic {command}"):
+        backup.create(node)
+
+
+def test_a_database_without_its_secret_key_is_no_backup(node: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "key").unlink()
+    with pytest.raises(backup.BackupError, match=r"there is no new backup, .* grafana_secret_key"):
+        backup.create(node)
+
+
+def test_the_lock_that_a_kill_left_is_in_nobodys_way(node: dict[str, Any], tmp_path: Path) -> None:
+    told = [line.split()[1:] for line in (tmp_path / "told").read_text().splitlines()]
+    # What comes before the removal of such locks asks for none.
+    assert told[told.index(["unlock"]) - 1] == ["cat", "config", "--no-lock"]
+
+
+def test_a_restore_can_be_run_again_until_the_controller_has_the_secrets(
+    node: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    before = below(data) - {"chunks_head/1", "lock"}
+    for folder in (data, tmp_path / "grafana"):
+        shutil.rmtree(folder)
+    for _ in range(2):
+        backup.restore(node, "latest", "", running=False)
+        assert below(data) == before
+        assert (tmp_path / f"restored/{backup.KEY}").read_text() == "k" * 32
+        # As where it was cut off meanwhile, and somebody took them away.
+        shutil.rmtree(tmp_path / "restored")
+    # It has them: this is what the playbook does then.
+    (tmp_path / "mark").unlink()
+    with pytest.raises(backup.BackupError, match="would be overwritten"):
+        backup.restore(node, "latest", "", running=False)
+
+
+def test_blocks_that_join_a_prometheus_that_runs_leave_no_mark(
+    node: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(data / ONE)
+    backup.restore(node, "latest", "", running=True)
+    assert (data / ONE / "meta.json").exists()
+    assert not (tmp_path / "mark").exists()
+    assert not (tmp_path / "restored").exists()
+
+
 SNAPSHOTS = [
     {"id": "aaa111", "short_id": "aaa", "hostname": "node", "time": "2026-01-01T00:00:00Z"},
     {"id": "bbb222", "short_id": "bbb", "hostname": "other", "time": "2026-01-02T00:00:00Z"},
@@ -132,6 +234,13 @@ SNAPSHOTS = [
 @pytest.mark.parametrize(("wanted", "found"), [("latest", "ccc"), ("bbb", "bbb"), ("aaa111", "aaa")])
 def test_the_newest_of_this_node_or_the_one_that_is_named_is_taken(wanted: str, found: str) -> None:
     assert backup.chosen(SNAPSHOTS, wanted, "node")["short_id"] == found
+
+
+@pytest.mark.parametrize("wanted", ["", "a"])
+def test_a_name_that_is_that_of_several_is_refused(wanted: str) -> None:
+    several = [*SNAPSHOTS, {**SNAPSHOTS[0], "id": "abc444", "short_id": "abc"}]
+    with pytest.raises(backup.BackupError, match=r"more than one snapshot .*abc of node"):
+        backup.chosen(several, wanted, "node")
 
 
 @pytest.mark.parametrize(("wanted", "host"), [("latest", "new-node"), ("ddd", "node")])

@@ -9,7 +9,8 @@ from ansible_collections.emr.monitoring.plugins.filter.backup_input import backu
 
 WRITTEN: dict[str, Any] = {
     "repository": "/srv/backup", "keep": {}, "environment": {}, "version": "0.18.1", "architecture": "amd64",
-    "checksums": {"0.18.1": {"amd64": "abc"}},
+    "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00",
+    "folders": {"prometheus_data_dir": "/mnt/prometheus/data", "grafana_data_dir": "/mnt/grafana/data"},
 }  # fmt: skip
 
 
@@ -30,10 +31,36 @@ def test_a_number_of_the_environment_is_its_digits() -> None:
 
 
 @pytest.mark.parametrize(
+    "repository",
+    ["/mnt/prometheus/data2", "/srv/backup", "s3:https://host/mnt", "sftp:me@host:backups", "rest:http://x/"],
+)
+def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> None:
+    assert given(repository=repository)["problems"] == []
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
         ("repository", "", "backup_repository is empty"),
         ("repository", None, "backup_repository is empty"),
+        ("repository", "backups", "backup_repository is neither an absolute path nor"),
+        (
+            "repository",
+            "https//user:secret@host",
+            "backup_repository is neither an absolute path nor an address such as s3",
+        ),
+        (
+            "repository",
+            "/mnt/prometheus/data/backup",
+            "backup_repository is /mnt/prometheus/data/backup, and prometheus_data_dir",
+        ),
+        ("repository", "/mnt/prometheus", "backup_repository is /mnt/prometheus, and prometheus_data_dir"),
+        (
+            "repository",
+            "local:/mnt//grafana/data/",
+            "backup_repository is local:/mnt//grafana/data/, and grafana_data_dir",
+        ),
+        ("schedule", "03:00\nExecStart=/bin/x", "backup_schedule is a text of several lines"),
         ("keep", {"daily": 0, "weekly": 0, "monthly": 0}, "backup_keep keeps nothing"),
         ("keep", {"daily": "many"}, "backup_keep.daily is 'many': write a whole number"),
         ("keep", 7, "backup_keep is 7: write a mapping"),

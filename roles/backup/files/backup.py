@@ -33,10 +33,14 @@ TAG = "emr-monitoring"
 BLOCK = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\Z")
 # A folder that Prometheus changes while it is copied is copied again.
 ATTEMPTS = 20
+# How long restic waits while another node that shares the repository has it for itself.
+WAIT = "--retry-lock=10m"
 # restic's status where it could not read some files, and saved the others.
 INCOMPLETE = 3
 # What a backup holds beside the folder prometheus.
 DATABASE, PLUGINS, SECRETS, MANIFEST = "grafana.db", "plugins", "secrets", "manifest.json"
+# The secret that the database cannot be read without.
+KEY = "grafana_secret_key"
 
 
 class BackupError(Exception):
@@ -60,7 +64,7 @@ class Restic:
     def ask(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of restic's, whatever its status will be."""
         return subprocess.run(
-            [self.program, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
+            [self.program, WAIT, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
         )
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
@@ -79,7 +83,8 @@ class Restic:
         :param create: whether one is made where there is none
         :raises BackupError: with what restic says, such as that the password is wrong
         """
-        found = self.ask("cat", "config")
+        # A lock that a kill left would be in its way, and it can only be removed of a repository that can be read.
+        found = self.ask("cat", "config", "--no-lock")
         if found.returncode and create:
             # It makes none where one is, whatever its password.
             made = self.ask("init")
@@ -207,11 +212,36 @@ def copy_database(database: Path, target: Path) -> None:
 
 
 def create(settings: dict[str, Any]) -> None:
-    """Make a backup, see that the repository is whole, and only then remove what need not be kept any longer."""
+    """Make a backup, see that the repository is whole, and only then remove what need not be kept any longer.
+
+    :raises BackupError: with what went wrong, and whether there is a new backup all the same
+    """
     began = time.time()
     repository = Restic(settings)
-    with alone(), staging(Path(settings["staging"])) as stage:
-        repository.open(create=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone())
+            # One that was there and is away, such as on a disk that is not mounted, is not begun anew.
+            repository.open(create=False)
+            snapshot, parts = stage_and_save(settings, repository)
+        except (BackupError, OSError, sqlite3.Error) as error:
+            raise BackupError(f"there is no new backup, and those before it are as they were. {error}") from None
+        try:
+            repository.run("check")
+            keep = [f"--keep-{period}={number}" for period, number in settings["keep"].items()]
+            host = settings["host"]
+            repository.run("forget", "--tag", TAG, "--host", host, "--group-by", "host,tags", "--prune", *keep)
+        except BackupError as error:
+            raise BackupError(f"snapshot {snapshot} is saved, but see to the repository. {error}") from None
+    say(settings, f"snapshot {snapshot}: {', '.join(parts)}, in {time.time() - began:.1f} s")
+
+
+def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, list[str]]:
+    """Save what there is; return the name of the snapshot, and what it holds.
+
+    :raises BackupError: not all of it could be saved
+    """
+    with staging(Path(settings["staging"])) as stage:
         held: list[str] = []
         data = Path(settings["metrics"])
         if (data / "wal").exists():
@@ -225,20 +255,18 @@ def create(settings: dict[str, Any]) -> None:
         if not held:
             raise BackupError("there is nothing to back up: run site.yml first")
         kept = [name for name, path in settings["secrets"].items() if Path(path).exists()]
+        if (stage / DATABASE).exists() and KEY not in kept:
+            raise BackupError(f"the node has not the {KEY} of {database}, without which it is of no use: run site.yml")
         (stage / SECRETS).mkdir(mode=0o700)
         for name in kept:
             shutil.copyfile(settings["secrets"][name], stage / SECRETS / name)
         if kept:
             held.append(f"{len(kept)} secrets")
-        key = stage / SECRETS / "grafana_secret_key"
+        key = stage / SECRETS / KEY
         digest = hashlib.sha256(key.read_bytes().strip()).hexdigest() if key.exists() else ""
-        manifest = {"made": began, "key_sha256": digest, "files": sizes(stage)}
+        manifest = {"key_sha256": digest, "files": sizes(stage)}
         (stage / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        snapshot = save(repository, settings["host"], stage)
-        repository.run("check")
-        keep = [f"--keep-{period}={number}" for period, number in settings["keep"].items()]
-        repository.run("forget", "--tag", TAG, "--host", settings["host"], "--group-by", "host,tags", "--prune", *keep)
-    say(settings, f"snapshot {snapshot}: {', '.join(held)}, in {time.time() - began:.1f} s")
+        return save(repository, settings["host"], stage), held
 
 
 def say(settings: dict[str, Any], sentence: str) -> None:
@@ -252,7 +280,8 @@ def save(repository: Restic, host: str, stage: Path) -> str:
 
     :raises BackupError: not all could be saved; there is no such snapshot then
     """
-    done = repository.ask("backup", "--json", "--tag", TAG, "--host", host, ".", cwd=stage)
+    # A block has a new time of change, of its inode, by the link in the staging folder, and would be read again for it.
+    done = repository.ask("backup", "--json", "--ignore-ctime", "--tag", TAG, "--host", host, ".", cwd=stage)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     snapshot = next((str(line["snapshot_id"])[:8] for line in lines if "snapshot_id" in line), "")
     if done.returncode == INCOMPLETE and snapshot:
@@ -295,19 +324,20 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
         manifest = whole(stage, snapshot["short_id"])
         if key_sha256 and manifest["key_sha256"] and manifest["key_sha256"] != key_sha256 and not running:
             raise BackupError(
-                f"snapshot {snapshot['short_id']} was made with another grafana_secret_key than the controller has, "
+                f"snapshot {snapshot['short_id']} was made with another {KEY} than the controller has, "
                 "with which Grafana could not read the passwords of its data sources: set grafana_secret_key to the "
                 "old one, or take the file of this name out of monitoring_secrets_dir for the one in the backup"
             )
-        mark = Path(settings["mark"])
-        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mark.write_text(snapshot["short_id"])
+        # It stays until the controller has the secrets: what is cut off before can be run again.
+        if not running:
+            mark = Path(settings["mark"])
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.write_text(snapshot["short_id"])
         added = place_metrics(stage / "prometheus", Path(settings["metrics"]))
         placed = [f"{added} blocks"]
         if not running:
             placed += place_grafana(stage, Path(settings["grafana"]))
             placed += place_secrets(stage / SECRETS, Path(settings["restored_secrets"]))
-        mark.unlink()
     name, made = snapshot["short_id"], snapshot["time"][:19]
     print(f"snapshot {name} of {made}: {', '.join(placed)}, in {time.time() - began:.1f} s")
 
@@ -315,15 +345,15 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
 def chosen(snapshots: list[dict[str, Any]], wanted: str, host: str) -> dict[str, Any]:
     """Return the snapshot that is meant.
 
-    :raises BackupError: there is none; with those that there are
+    :raises BackupError: there is none, or more than one; with those that there are
     """
     newest = wanted == "latest"
     found = [each for each in snapshots if (each["hostname"] == host if newest else each["id"].startswith(wanted))]
-    if found:
+    if len(found) == 1 or (found and newest):
         return found[-1]
     known = "; ".join(f"{each['short_id']} of {each['hostname']}, {each['time'][:19]}" for each in snapshots[-10:])
     raise BackupError(
-        f"the repository has no snapshot {'of ' + host if newest else wanted}. "
+        f"the repository has {'more than one' if found else 'no'} snapshot {'of ' + host if newest else wanted}. "
         + (f"Name one by backup_snapshot: {known}" if known else "It has none at all")
     )
 

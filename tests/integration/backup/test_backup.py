@@ -14,7 +14,7 @@ from testinfra.host import Host
 from tests.integration.node import PROJECT, Api, Playbook, poll, refused
 
 REPOSITORY = "/srv/backup"
-STAGING = "/mnt/prometheus/backup"
+STAGING = "/mnt/prometheus/emr-monitoring-backup"
 WRONG = "not the password"
 BOARD = {"uid": "mine", "title": "Mine", "panels": []}
 # Blocks of a time before Prometheus was there, a sample each minute.
@@ -58,6 +58,16 @@ def backup(host: Host, playbook: Playbook) -> str:
     done = playbook("playbooks/backup.yml")
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def test_check_mode_on_a_node_without_backups_changes_nothing(
+    host: Host, playbook: Playbook, variables: dict[str, Any]
+) -> None:
+    done = playbook("playbooks/backup.yml", "--check", "--diff", backup_schedule="*-*-* 03:00")
+    assert done.returncode == 0, done.stdout
+    for path in (REPOSITORY, "/etc/emr-monitoring-backup", "/usr/local/lib/emr-monitoring"):
+        assert not host.file(path).exists
+    assert not (PROJECT / ".cache/testbed/secrets" / variables["inventory_hostname"] / "backup_password").exists()
 
 
 def test_a_backup_says_what_it_holds_and_leaves_nothing_beside_it(host: Host, backup: str) -> None:
@@ -110,6 +120,22 @@ def test_a_schedule_that_systemd_does_not_know_is_refused(host: Host, playbook: 
 
 
 @pytest.mark.usefixtures("backup")
+def test_a_repository_that_is_away_is_not_begun_anew_by_the_timer(host: Host) -> None:
+    with wrong(host, f"mv {REPOSITORY} /srv/away", f"mv /srv/away {REPOSITORY}"):
+        assert host.run("sudo systemctl start emr-monitoring-backup").rc != 0
+        assert "repository does not exist" in host.check_output("sudo cat /var/lib/emr-monitoring-backup/said")
+        assert not host.file(REPOSITORY).exists
+
+
+@pytest.mark.usefixtures("backup")
+@pytest.mark.parametrize("folder", ["tmp", "root"])
+def test_the_repository_may_be_any_folder(host: Host, playbook: Playbook, folder: str) -> None:
+    done = playbook("playbooks/backup.yml", backup_repository=f"/{folder}/backups")
+    assert done.returncode == 0, done.stdout
+    assert len(host.check_output(f"sudo ls /{folder}/backups/snapshots").split()) == 1
+
+
+@pytest.mark.usefixtures("backup")
 def test_a_wrong_password_is_refused_and_goes_no_further(host: Host, playbook: Playbook) -> None:
     password = host.check_output("sudo cat /etc/emr-monitoring-backup/password")
     done = playbook("playbooks/backup.yml", backup_password=WRONG)
@@ -121,6 +147,8 @@ def test_a_wrong_password_is_refused_and_goes_no_further(host: Host, playbook: P
     ("variable", "value", "said"),
     [
         ("backup_repository", "", "backup_repository is empty"),
+        ("backup_repository", "/mnt/prometheus", "prometheus_data_dir is /mnt/prometheus/data"),
+        ("backup_staging_dir", "staging", "write an absolute path"),
         ("backup_keep", {"daily": 0, "weekly": 0, "monthly": 0}, "keeps nothing"),
         ("backup_repositry", "x", "backup_repository?"),
         ("backup_restic_version", "0.1.0", "no 0.1.0"),
@@ -152,12 +180,10 @@ def test_two_at_once_refuse_each_other(host: Host, playbook: Playbook) -> None:
 @pytest.mark.usefixtures("backup")
 def test_a_full_disk_leaves_nothing_behind(host: Host, playbook: Playbook) -> None:
     before = snapshots(host)
-    tiny = "mkdir /mnt/tiny && mount -t tmpfs -o size=64k tmpfs /mnt/tiny"
+    tiny = "mkdir /mnt/tiny && mount -t tmpfs -o size=64k tmpfs /mnt/tiny && touch /mnt/tiny/mine"
     with wrong(host, tiny, "umount /mnt/tiny && rmdir /mnt/tiny"):
-        refused(
-            playbook("playbooks/backup.yml", backup_staging_dir="/mnt/tiny/backup"), "No space left", "as they were"
-        )
-        assert host.check_output("sudo ls /mnt/tiny") == ""
+        refused(playbook("playbooks/backup.yml", backup_staging_dir="/mnt/tiny"), "No space left", "as they were")
+        assert host.check_output("sudo ls /mnt/tiny") == "mine"
     assert snapshots(host) == before
 
 
@@ -215,6 +241,8 @@ def test_all_of_it_comes_back_on_a_bare_node(
     with wrong(host, f"mv {REPOSITORY}/data {REPOSITORY}/away", f"mv {REPOSITORY}/away {REPOSITORY}/data"):
         refused(playbook("playbooks/restore.yml", **options), "has not been restored")
     assert not host.file("/mnt/prometheus/data").exists
+    # As one that is cut off before the controller has the secrets.
+    host.check_output("sudo python3 /usr/local/lib/emr-monitoring/backup.py restore")
     done = playbook("playbooks/restore.yml", **options)
     assert done.returncode == 0, done.stdout
     assert "secrets" in done.stdout
