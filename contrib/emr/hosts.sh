@@ -7,7 +7,7 @@ usage() {
     cat <<'USAGE'
 Usage: hosts.sh [--strict] BUNDLE
 
-BUNDLE is what contrib/emr/hosts.yml makes: s3://bucket/hosts.tar.gz or /path/hosts.tar.gz
+BUNDLE is what playbooks/hosts_bundle.yml makes: s3://bucket/hosts.tar.gz or /path/hosts.tar.gz
 
   --strict   stay until it is done, and exit with the status of what failed; else the status is always 0
 USAGE
@@ -132,7 +132,7 @@ fetch() {
 # Returns one of the lines of the bundle's settings.
 setting() {
     awk -v name="$1" '$1 == name { print $2; found = 1 } END { exit !found }' "$home/bundle/settings" ||
-        die "The bundle has no $1: make it anew with contrib/emr/hosts.yml."
+        die "The bundle has no $1: make it anew with playbooks/hosts_bundle.yml."
 }
 
 install_release() {

@@ -32,6 +32,11 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
     gate.problems += _unusable(str(written["repository"] or ""), written["folders"])
     if "\n" in str(written["schedule"] or ""):
         gate.refuse("backup_schedule", written["schedule"], "write one line, such as '*-*-* 03:00'")
+    if "@" in str(written["proxy"] or ""):
+        gate.problems.append(
+            "monitoring_download_proxy has a login, which the download of restic would show in the list of processes: "
+            "put the archive on the node, and set backup_restic_url to file:///path/of/it."
+        )
     keep = {**KEEP, **gate.mapping("backup_keep", written["keep"])}
     for period, number in keep.items():
         if period in KEEP:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, certificate_server_name
+from ansible_collections.emr.monitoring.plugins.filter.listen import url_host
 from ansible_collections.emr.monitoring.plugins.filter.meant import meant_list
 
 # What Hadoop serves at /prom and nobody looks at, or whose names hold the ids of containers: three quarters of it.
@@ -77,11 +78,14 @@ def _targets(
 ) -> dict[str, Any]:
     """Return the discovery of one job: its daemon of the primary, and the other one on the nodes of some roles."""
     port = hadoop[f"{other}_port"]
-    primary = [_group(f"{name}:{hadoop[f'{daemon}_port']}", daemon, name) for name in settings["primaries"]]
+    primary = [_group(f"{url_host(name)}:{hadoop[f'{daemon}_port']}", daemon, name) for name in settings["primaries"]]
     if settings["discovery"] == "ec2":
         return _discovered(settings, primary, int(port), other, roles)
     nodes = {name: address for role in roles for name, address in settings[role.lower()].items()}
-    return {"static_configs": primary + [_group(f"{address}:{port}", other, name) for name, address in nodes.items()]}
+    return {
+        "static_configs": primary
+        + [_group(f"{url_host(address)}:{port}", other, name) for name, address in nodes.items()]
+    }
 
 
 def _discovered(

@@ -42,7 +42,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         known = variables or {}
         if not known.get("prometheus_remote_write"):
             return []
-        hosts = {name: known["hostvars"][name] for name in known["ansible_play_hosts_all"]}
+        # One that has failed may not have told its cluster.
+        hosts = {name: known["hostvars"][name] for name in known["ansible_play_hosts"]}
         own = hosts[known["inventory_hostname"]]
         alike = [
             name

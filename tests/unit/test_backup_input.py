@@ -9,7 +9,7 @@ from ansible_collections.emr.monitoring.plugins.filter.backup_input import backu
 
 WRITTEN: dict[str, Any] = {
     "repository": "/srv/backup", "keep": {}, "environment": {}, "version": "0.18.1", "architecture": "amd64",
-    "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00",
+    "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00", "proxy": "",
     "folders": {"prometheus_data_dir": "/mnt/prometheus/data", "grafana_data_dir": "/mnt/grafana/data"},
 }  # fmt: skip
 
@@ -60,6 +60,7 @@ def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> Non
             "local:/mnt//grafana/data/",
             "backup_repository is local:/mnt//grafana/data/, and grafana_data_dir",
         ),
+        ("proxy", "http://user:phrase@proxy:3128", "monitoring_download_proxy has a login"),
         ("schedule", "03:00\nExecStart=/bin/x", "backup_schedule is a text of several lines"),
         ("keep", {"daily": 0, "weekly": 0, "monthly": 0}, "backup_keep keeps nothing"),
         ("keep", {"daily": "many"}, "backup_keep.daily is 'many': write a whole number"),

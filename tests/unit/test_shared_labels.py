@@ -13,7 +13,7 @@ AMP = [{"name": "amp", "url": "https://amp.example.com/write"}]
 def said(own: dict[str, Any], other: dict[str, Any]) -> list[str]:
     facts = {"ansible_facts": {"emr": {"cluster_id": "j-1"}}}
     hosts = {"a": {**facts, "prometheus_remote_write": AMP, **own}, "b": {**facts, **other}}
-    known = {"hostvars": hosts, "ansible_play_hosts_all": ["a", "b"], "inventory_hostname": "a", **hosts["a"]}
+    known = {"hostvars": hosts, "ansible_play_hosts": ["a", "b"], "inventory_hostname": "a", **hosts["a"]}
     found: list[str] = LookupModule().run([], known)
     return found
 
