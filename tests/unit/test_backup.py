@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _own_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the services' users be the one of the tests."""
-    monkeypatch.setattr(backup.pwd, "getpwnam", lambda _: pwd.getpwuid(os.getuid()))
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: pwd.getpwuid(os.getuid()))
 
 
 def below(folder: Path) -> set[str]:
@@ -113,11 +113,10 @@ def test_a_snapshot_that_is_not_whole_is_refused(tmp_path: Path, change: str) ->
     (tmp_path / "wal").write_text("all of it")
     (tmp_path / "manifest.json").write_text(json.dumps({"key_sha256": "", "files": backup.sizes(tmp_path)}))
     assert backup.whole(tmp_path, "abc")["files"] == {"wal": 9}
-    {
-        "missing": (tmp_path / "wal").unlink,
-        "cut off": lambda: (tmp_path / "wal").write_text("all"),
-        "no manifest": (tmp_path / "manifest.json").unlink,
-    }[change]()
+    if change == "cut off":
+        (tmp_path / "wal").write_text("all")
+    else:
+        (tmp_path / {"missing": "wal", "no manifest": "manifest.json"}[change]).unlink()
     with pytest.raises(backup.BackupError, match="snapshot abc is not"):
         backup.whole(tmp_path, "abc")
 
