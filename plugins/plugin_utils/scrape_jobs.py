@@ -149,7 +149,12 @@ def discoveries(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, float]
     """
     found = {
         str(job["job_name"]): [
-            _refresh(each) for name, value in job.items() if name.endswith("_sd_configs") for each in value or ()
+            _refresh(each)
+            for name, value in job.items()
+            # What is no list of mappings promtool refuses, in its own words.
+            if name.endswith("_sd_configs") and isinstance(value, list | tuple)
+            for each in value
+            if isinstance(each, Mapping)
         ]
         for job in scrape_configs
     }
