@@ -138,7 +138,10 @@ def test_how_often_a_discovery_asks_is_known() -> None:
     assert discoveries(found) == {"node": 60, "hdfs": 60, "yarn": 60, "mine": 300}
     assert discoveries(jobs().values()) == {}
     # A forgotten dash is promtool's to refuse.
-    wrong = [{"job_name": "a", "ec2_sd_configs": {"region": "x"}}, {"job_name": "b", "file_sd_configs": ["a"]}]
+    wrong: list[dict[str, Any]] = [
+        {"job_name": "a", "ec2_sd_configs": {"region": "x"}},
+        {"job_name": "b", "file_sd_configs": ["a"]},
+    ]
     assert discoveries(wrong) == {}
 
 
