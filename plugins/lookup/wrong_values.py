@@ -116,10 +116,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         names = [name for name in options if name in known and (not only or name in only)]
         # A default is right wherever what it follows is, and that is looked at itself. To evaluate them all takes a
         # third of a second.
-        defaults = {name: value for role in terms for name, value in self._defaults(role).items()}
+        files = [str(ROLES / role / "defaults/main.yml") for role in terms]
+        defaults = {name: value for file in files for name, value in self._loader.load_from_file(file).items()}
         written = [name for name in names if name not in defaults or known[name] != defaults[name]]
         return wrong_values(self._templar.template({name: known[name] for name in written}), options)
-
-    def _defaults(self, role: str) -> Mapping[str, Any]:
-        path = ROLES / role / "defaults/main.yml"
-        return dict(self._loader.load_from_file(str(path))) if path.exists() else {}
