@@ -47,14 +47,27 @@ def target_host(listen: Any) -> str:
 
 
 def own_addresses(listen: Any, port: Any, url: Any) -> list[str]:
-    """Return ``host:port`` of a service of this node in each way to write it.
+    """Return the addresses of a service of this node for ``is_own``, in each way to write them.
 
     :param listen: what it listens on
-    :param url: its address in links
+    :param url: its address in links, where others may be reached by other paths
+    :returns: ``host:port/*`` for whatever is asked there, and ``host/path`` for nothing but that
     """
     hosts = dict.fromkeys(["localhost", "127.0.0.1", "[::1]", asked_host(listen), target_host(listen)])
-    found = re.match(r"https?://([^/?#]+)", str(url or ""))
-    return [*([found[1]] if found else []), *(f"{host}:{port}" for host in hosts)]
+    return [*([_without_scheme(url)] if url else []), *(f"{_without_scheme(f'{host}:{port}')}/*" for host in hosts)]
+
+
+def is_own(url: Any, own: Iterable[str]) -> bool:
+    """Tell whether a URL, whose scheme may be missing, is one of what ``own_addresses`` returns."""
+    asked = _without_scheme(url)
+    return not {asked, f"{asked.partition('/')[0]}/*"}.isdisjoint(own)
+
+
+def _without_scheme(url: Any) -> str:
+    """Return ``host/path`` of a URL, with the port unless it is that of its scheme."""
+    found = re.match(r"(?:https?://)?([^/?#]*)([^?#]*)", str(url))
+    host, path = found.groups() if found else ("", "")
+    return re.sub(r":(80|443)$", "", host.lower()) + path.rstrip("/")
 
 
 def served_path(url: Any, kept: Any) -> str:
@@ -119,6 +132,7 @@ class FilterModule:
         """Return the filters of this file by name."""
         return {
             "asked_host": asked_host,
+            "is_own": is_own,
             "listen_names": listen_names,
             "listen_problems": listen_problems,
             "listening_note": listening_note,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_own
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import duration
+
+PATH = "__metrics_path__"
 
 
 def with_self_scrape_settings(
@@ -19,9 +22,12 @@ def with_self_scrape_settings(
     :param scrape_configs: jobs in Prometheus' syntax
     :param settings: settings of a job, such as ``basic_auth``; each that the job has itself stays as it is, and a job
         with another kind of login gets none besides
-    :param addresses: ``host:port`` of this node's own Prometheus, in each way to write it
+    :param addresses: what ``own_addresses`` returns for this node's own Prometheus
     """
-    return [{**job, **_lacking(job, settings)} if _goes_to(job, addresses) == {True} else job for job in scrape_configs]
+    return [
+        {**job, **_lacking(job, settings)} if _goes_to(job, settings, addresses) == {True} else job
+        for job in scrape_configs
+    ]
 
 
 def mixed_self_scrapes(
@@ -34,19 +40,21 @@ def mixed_self_scrapes(
     return [
         f"The job {job.get('job_name')!r} in prometheus_scrape_configs scrapes this node's own Prometheus, which takes "
         "its login or its certificate, and others, who must not get them. Write two jobs, one with targets: "
-        f'["{_own(job, addresses)}"] alone, and one of another name for the others; or give the job a basic_auth or an '
-        "authorization of its own."
+        f'["{_own(job, settings, addresses)}"] alone, and one of another name for the others; or give the job a '
+        "basic_auth or an authorization of its own."
         for job in scrape_configs
-        if settings and _goes_to(job, addresses) == {True, False} and not _has_login(job)
+        if settings and _goes_to(job, settings, addresses) == {True, False} and not _has_login(job)
     ]
 
 
-def _goes_to(job: Mapping[str, Any], addresses: Collection[str]) -> set[bool]:
+def _goes_to(job: Mapping[str, Any], settings: Mapping[str, Any], addresses: Collection[str]) -> set[bool]:
     """Return whether a job goes to this node's own Prometheus, to others, or to both."""
     if _goes_elsewhere(job):
         return {False}
     discovers = any(name.endswith("_sd_configs") for name in job)
-    return {target in addresses for target in _static_targets(job)} | ({False} if discovers else set())
+    return {is_own(url, addresses) for url in _static_targets(job, settings).values()} | (
+        {False} if discovers else set()
+    )
 
 
 def _goes_elsewhere(job: Mapping[str, Any]) -> bool:
@@ -58,13 +66,21 @@ def _goes_elsewhere(job: Mapping[str, Any]) -> bool:
     return bool(moved or mapped or job.get("proxy_url") or job.get("proxy_from_environment"))
 
 
-def _own(job: Mapping[str, Any], addresses: Collection[str]) -> str:
-    return next(target for target in _static_targets(job) if target in addresses)
+def _own(job: Mapping[str, Any], settings: Mapping[str, Any], addresses: Collection[str]) -> str:
+    return next(target for target, url in _static_targets(job, settings).items() if is_own(url, addresses))
 
 
-def _static_targets(job: Mapping[str, Any]) -> Iterator[str]:
-    for group in job.get("static_configs") or ():
-        yield from map(str, group.get("targets") or ())
+def _static_targets(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the targets of a job with the address below which each of them serves all its pages."""
+    path = str({**settings, **job}.get("metrics_path") or "/metrics")
+    # One that is made for each target may be any.
+    if any(rule.get("target_label") == PATH for rule in job.get("relabel_configs") or ()):
+        path = PATH
+    return {
+        str(target): f"{target}{(group.get('labels') or {}).get(PATH, path)}".removesuffix("/metrics")
+        for group in job.get("static_configs") or ()
+        for target in group.get("targets") or ()
+    }
 
 
 def _has_login(job: Mapping[str, Any]) -> bool:

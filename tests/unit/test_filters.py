@@ -10,6 +10,7 @@ import bcrypt
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.emr.monitoring.plugins.filter.listen import own_addresses
 from ansible_collections.emr.monitoring.plugins.filter.service_settings import download_proxy_problems
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
@@ -270,14 +271,24 @@ def test_what_is_no_login_keeps_its_password() -> None:
 SELF_SCRAPE = {"basic_auth": {"username": "admin"}, "scheme": "https", "tls_config": {"ca_file": "mine"}}
 
 
-OWN = ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"]
+LOCAL = ("localhost:9090", "127.0.0.1:9090", "[::1]:9090")
+OWN = own_addresses("0.0.0.0", 9090, "https://lb.example.com/prometheus/")  # noqa: S104
 
 
 def scraping(*targets: str, name: str = "prometheus", **settings: Any) -> dict[str, Any]:
     return {"job_name": name, "static_configs": [{"targets": [target]} for target in targets], **settings}
 
 
-@pytest.mark.parametrize("job", [scraping("localhost:9090"), scraping(*OWN, name="federation")])
+@pytest.mark.parametrize(
+    "job",
+    [
+        scraping("localhost:9090"),
+        scraping(*LOCAL, name="federation"),
+        scraping("localhost:9090", metrics_path="/federate"),
+        scraping("lb.example.com", metrics_path="/prometheus/metrics"),
+        scraping("lb.example.com:443", metrics_path="/prometheus/metrics"),
+    ],
+)
 def test_what_scrapes_this_nodes_own_prometheus_gets_its_login_by_whatever_name(job: dict[str, Any]) -> None:
     assert with_self_scrape_settings([job], SELF_SCRAPE, OWN) == [{**job, **SELF_SCRAPE}]
     assert mixed_self_scrapes([job], SELF_SCRAPE, OWN) == []
@@ -289,6 +300,18 @@ def test_what_scrapes_this_nodes_own_prometheus_gets_its_login_by_whatever_name(
         scraping("localhost:8000"),
         scraping("localhost:9091"),
         scraping("other-node.invalid:9090"),
+        # Others behind the same load balancer.
+        scraping("lb.example.com"),
+        scraping("lb.example.com", metrics_path="/grafana/metrics"),
+        scraping("lb.example.com", metrics_path="/prometheus/federate"),
+        scraping(
+            "lb.example.com", metrics_path="/prometheus/metrics", relabel_configs=[{"target_label": "__metrics_path__"}]
+        ),
+        {
+            "job_name": "labelled",
+            "metrics_path": "/prometheus/metrics",
+            "static_configs": [{"targets": ["lb.example.com"], "labels": {"__metrics_path__": "/grafana/metrics"}}],
+        },
         scraping("localhost:9090.example.com:9090"),
         {"job_name": "prometheus"},
         {"job_name": "prometheus", "static_configs": None},

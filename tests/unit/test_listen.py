@@ -14,6 +14,7 @@ from ansible_collections.emr.monitoring.plugins.filter.folders import unusable_f
 from ansible_collections.emr.monitoring.plugins.filter.listen import (
     asked_host,
     is_loopback,
+    is_own,
     listen_names,
     listen_problems,
     listening_note,
@@ -69,9 +70,22 @@ def test_what_follows_a_wrong_address_is_not_said_again() -> None:
 
 
 def test_its_own_prometheus_is_known_in_each_way_to_write_it() -> None:
-    known = own_addresses("10.0.0.5", 9090, "https://a.example.com:443/x")
-    assert known == ["a.example.com:443", "localhost:9090", "127.0.0.1:9090", "[::1]:9090", "10.0.0.5:9090"]
-    assert own_addresses("::", 9090, None) == ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"]
+    known = own_addresses("10.0.0.5", 9090, "https://a.example.com:443/x/")
+    assert known == ["a.example.com/x", "localhost:9090/*", "127.0.0.1:9090/*", "[::1]:9090/*", "10.0.0.5:9090/*"]
+    assert own_addresses("::", 9090, None) == ["localhost:9090/*", "127.0.0.1:9090/*", "[::1]:9090/*"]
+    for url in ("https://A.example.com/x", "http://a.example.com:80/x/", "a.example.com/x?y", "localhost:9090"):
+        assert is_own(url, known), url
+    assert is_own("https://localhost", own_addresses("::", 443, ""))
+    for url in ("http://[::1]:9090/any/path", "10.0.0.5:9090/"):
+        assert is_own(url, known), url
+
+
+def test_another_service_behind_the_same_load_balancer_is_not_its_own_prometheus() -> None:
+    known = own_addresses("0.0.0.0", 9090, "https://a.example.com/prometheus")  # noqa: S104
+    for other in ("https://a.example.com", "https://a.example.com/grafana", "https://a.example.com/prometheus/x"):
+        assert not is_own(other, known), other
+    assert not is_own("http://b.example.com/prometheus", known)
+    assert not is_own("http://localhost:9091", known)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "files": {},
     "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],
-    "addresses": ["localhost:9090"],
+    "addresses": ["localhost:9090/*"],
     "port": 9090,
     "path": "",
     "target": "localhost:9090",
