@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import ssl
 import urllib.parse
 import urllib.request
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.module_utils.http_client import AnyStatus
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import AnyStatus, parsed
+from ansible_collections.emr.monitoring.plugins.module_utils.proxy import proxy_of
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_credentials import NoKeysError, find_keys
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_sigv4 import Scope, cleaned, signed
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
@@ -58,7 +58,7 @@ class _NotAskedError(Exception):
 
 
 class _NoTokenError(Exception):
-    """Whoever gives tokens gives none; the argument is the status of its answer."""
+    """Whoever gives tokens gives none; the arguments are the status of its answer, and what to look at."""
 
 
 class _NamedContext(ssl.SSLContext):
@@ -83,22 +83,24 @@ def tls_context(config: Mapping[str, Any], path: Callable[[str], str]) -> ssl.SS
     else:
         context.load_default_certs()
     if config.get("cert_file"):
-        context.load_cert_chain(path(config["cert_file"]), path(config["key_file"]))
+        context.load_cert_chain(path(config["cert_file"]), path(config["key_file"]) if config.get("key_file") else None)
     if config.get("insecure_skip_verify"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def bypassed(host: str, without: str) -> bool:
-    """Tell whether a host is asked without a proxy: it is named, or a domain of it."""
-    names = [name.strip().lower().lstrip(".") for name in without.split(",") if name.strip()]
-    return "*" in names or any(host.lower() == name or host.lower().endswith(f".{name}") for name in names)
-
-
 def basic(name: str, password: str) -> str:
     """Return what a login is sent as."""
     return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def _token_in(answer: str) -> str:
+    """Return the token that an answer holds, as JSON or as a form; empty where it holds none."""
+    found = parsed(answer)
+    if isinstance(found, dict):
+        return str(found.get("access_token") or "")
+    return urllib.parse.parse_qs(answer).get("access_token", [""])[0]
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,14 @@ class Endpoint:
         try:
             headers = self._headers()
             headers.update(self._login(headers))
-            return self._judged(*self._post(self._url, headers, NOTHING))
+            return self._judged(*self._post(self._url, headers, NOTHING, self.entry))
         except _NotAskedError as error:
             return Verdict(NOT_ASKED, f"is not asked before: Prometheus alone {error}")
         except _NoTokenError as error:
-            word = AWAY if error.args[0] >= 500 else REFUSED
-            return Verdict(word, f"gets no token, token_url answers HTTP {error.args[0]}: is the client's login right?")
+            status, remedy = error.args
+            return Verdict(
+                AWAY if status >= 500 else REFUSED, f"gets no token, token_url answers HTTP {status}{remedy}"
+            )
         except NoKeysError as error:
             return Verdict(REFUSED, f"wants sigv4, and there are no credentials, so Prometheus does not start: {error}")
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -165,25 +169,25 @@ class Endpoint:
             headers[name] = ", ".join(map(str, [*(header.get("values") or []), *texts]))
         return headers
 
-    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, str]:
-        """Return the status of the answer, its text, and where it leads to."""
-        if self.entry.get("proxy_connect_header"):
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes, way: Mapping[str, Any]) -> tuple[int, str, str]:
+        """Return the status of the answer, its text, and where it leads to; `way` holds tls_config and the proxy."""
+        if way.get("proxy_connect_header"):
             raise _NotAskedError("sends its proxy_connect_header.")
-        context = tls_context(self.entry.get("tls_config") or {}, self.path)
-        proxies = urllib.request.ProxyHandler(self.proxies(urllib.parse.urlsplit(url).hostname or ""))
-        opener = urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=context), AnyStatus())
+        context = tls_context(way.get("tls_config") or {}, self.path)
         request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310
+        if proxy := proxy_of(url, way, self.environment):
+            parts = urllib.parse.urlsplit(proxy)
+            if parts.scheme != "http":
+                raise _NotAskedError(f"goes by a proxy of the scheme {printable(parts.scheme)}.")
+            if parts.username is not None:
+                login = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
+                request.add_header("Proxy-Authorization", basic(*login))
+            request.set_proxy(parts.netloc.rpartition("@")[2], "http")
+        # What is set for Ansible's own process is not what Prometheus has.
+        direct = urllib.request.ProxyHandler({})
+        opener = urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=context), AnyStatus())
         with opener.open(request, timeout=TIMEOUT) as response:
             return response.status, response.read(8192).decode(errors="replace"), response.headers.get("Location", "")
-
-    def proxies(self, host: str) -> dict[str, str]:
-        """Return by which proxies a host is asked: what the entry says, or the environment where it says so."""
-        entry = self.entry
-        told = {key.lower(): value for key, value in self.environment.items() if entry.get("proxy_from_environment")}
-        if bypassed(host, str(entry.get("no_proxy") or told.get("no_proxy") or "")):
-            return {}
-        found = {scheme: entry.get("proxy_url") or told.get(f"{scheme}_proxy") for scheme in ("http", "https")}
-        return {scheme: str(proxy) for scheme, proxy in found.items() if proxy}
 
     def _login(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the headers that tell the endpoint who asks."""
@@ -197,7 +201,8 @@ class Endpoint:
             found = {"Authorization": basic(name, password)}
         elif "authorization" in entry:
             login = entry["authorization"]
-            found = {"Authorization": f"{login.get('type', 'Bearer')} {self._read(login['credentials_file']).strip()}"}
+            token = self._read(login["credentials_file"]).strip() if "credentials_file" in login else ""
+            found = {"Authorization": f"{login.get('type') or 'Bearer'} {token}"}
         elif "bearer_token_file" in entry:
             found = {"Authorization": f"Bearer {self._read(entry['bearer_token_file']).strip()}"}
         elif "oauth2" in entry:
@@ -219,7 +224,7 @@ class Endpoint:
 
     def _token(self, oauth2: Mapping[str, Any]) -> str:
         """Return a token for a client's own login (RFC 6749, 4.4), by either of the two ways to send its secret."""
-        if "client_secret_file" not in oauth2 or {"tls_config", "proxy_url", "proxy_from_environment"} & set(oauth2):
+        if "client_secret_file" not in oauth2:
             raise _NotAskedError("gets a token in that way of oauth2.")
         name, secret = str(oauth2.get("client_id", "")), self._read(oauth2["client_secret_file"]).strip()
         wanted = {"grant_type": "client_credentials", **(oauth2.get("endpoint_params") or {})}
@@ -234,7 +239,9 @@ class Endpoint:
         for headers, more in ways:
             body = urllib.parse.urlencode({**wanted, **more}).encode()
             sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-            status, answer, _ = self._post(oauth2["token_url"], sent, body)
-            if status == 200:
-                return str(json.loads(answer)["access_token"])
-        raise _NoTokenError(status)
+            status, answer, _ = self._post(oauth2["token_url"], sent, body, oauth2)
+            if 200 <= status < 300:
+                if token := _token_in(answer):
+                    return token
+                raise _NoTokenError(status, " and no access_token: is it the address that gives tokens?")
+        raise _NoTokenError(status, ": is the client's login right?")

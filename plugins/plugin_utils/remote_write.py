@@ -26,16 +26,9 @@ TEXT = {
     "access_key", "secret_key", "profile", "role_arn", "external_id", "tenant_id", "certificate_password", "scope",
 }  # fmt: skip
 TEXT_BELOW = {"http_headers", "proxy_connect_header", "endpoint_params", "scopes"}
-LOGINS = (
-    "basic_auth",
-    "authorization",
-    "oauth2",
-    "sigv4",
-    "azuread",
-    "google_iam",
-    "bearer_token",
-    "bearer_token_file",
-)
+LOGIN_MAPPINGS = ("basic_auth", "authorization", "oauth2", "sigv4", "azuread", "google_iam")
+LOGINS = (*LOGIN_MAPPINGS, "bearer_token", "bearer_token_file")
+MAPPINGS = (*LOGIN_MAPPINGS, "tls_config", "queue_config", "metadata_config")
 
 
 def remote_write(
@@ -95,7 +88,12 @@ def written_entries(gate: Written, value: Any, meant: Callable[..., Any]) -> lis
                 "digits and . _ -, by which metrics and alerts tell it from others, and which stays."
             )
             continue
-        parts = {key: meant(gate, f"{VARIABLE}, {name}.{key}", key, item) for key, item in entry.items()}
+        gate.problems += [
+            f"{VARIABLE}, {name}.{login} is empty: fill it in, or leave it out to send without it."
+            for login in LOGINS
+            if login in entry and entry[login] is None
+        ]
+        parts = {key: meant(gate, f"{VARIABLE}, {name}.{key}", key, item) for key, item in _said(entry).items()}
         found.append({"name": name, "url": "", **{key: item for key, item in parts.items() if key != "name"}})
     names = collections.Counter(entry["name"] for entry in found)
     if twice := [name for name, count in names.items() if count > 1]:
@@ -104,6 +102,13 @@ def written_entries(gate: Written, value: Any, meant: Callable[..., Any]) -> lis
             "rename or merge them."
         )
     return found
+
+
+def _said(entry: Any) -> Any:
+    """Return an entry without the options that are left empty, which Prometheus takes for not there."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {key: _said(value) for key, value in entry.items() if value is not None}
 
 
 def _label_problems(labels: Mapping[str, Any], jobs: Mapping[str, Any]) -> Iterator[str]:
@@ -153,12 +158,22 @@ def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
             f"{where} has the url of {host} over http: everybody on the way could read its login and the metrics. Use "
             "https, or allow it with prometheus_remote_write_allow_http where the network is your own."
         )
+    if wrong := [option for option in MAPPINGS if not isinstance(entry.get(option, {}), Mapping)]:
+        yield from (f"{where}.{option} is {kind(entry[option])}: write a mapping, name: value." for option in wrong)
+        return
     if parts.username is not None and (others := [login for login in LOGINS if login in entry]):
         yield f"{where} has a login in its url, and {others[0]}: leave one of them out."
+    yield from _login_problems(where, entry)
+    yield from _header_problems(where, entry)
+
+
+def _login_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     if "@" in urlsplit(str(at(entry, ("oauth2", "token_url")) or "")).netloc:
         yield f"{where}.oauth2.token_url holds a login: write it into client_id and client_secret."
+    if lacking := [key for key in ("client_id", "token_url") if "oauth2" in entry and not at(entry, ("oauth2", key))]:
+        yield f"{where}.oauth2 has no {' and no '.join(lacking)}, without which it gets no token: write it."
     sigv4 = entry.get("sigv4", {})
-    if not isinstance(sigv4, Mapping) or ("sigv4" in entry and not sigv4.get("region")):
+    if "sigv4" in entry and not at(entry, ("sigv4", "region")):
         yield (
             f"{where}.sigv4 has no region: write the one of the workspace, which Prometheus takes from nowhere else, "
             "such as sigv4: {region: eu-central-1}."
@@ -174,7 +189,6 @@ def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
         if isinstance(above, Mapping) and path[-1] in above and f"{path[-1]}_file" in above:
             named = ".".join(path)
             yield f"{where} has {named} and {named}_file: leave one of them out."
-    yield from _header_problems(where, entry)
 
 
 def _header_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:

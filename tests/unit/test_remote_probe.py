@@ -22,7 +22,6 @@ from ansible_collections.emr.monitoring.plugins.module_utils.remote_probe import
     REFUSED,
     Endpoint,
     Verdict,
-    bypassed,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_sigv4 import Keys, Scope, cleaned, signed
 
@@ -106,6 +105,11 @@ def basic(login: str) -> str:
         ({"basic_auth": {"username_file": "name", "password_file": "secret"}}, {"authorization": basic("myself:S3")}),
         ({"authorization": {"credentials_file": "secret"}}, {"authorization": "Bearer S3"}),
         ({"authorization": {"type": "Token", "credentials_file": "secret"}}, {"authorization": "Token S3"}),
+        # Prometheus sends these as they are, too.
+        ({"authorization": {"type": "Bearer"}}, {"authorization": "Bearer "}),
+        ({"authorization": {"type": ""}}, {"authorization": "Bearer "}),
+        ({"authorization": {}}, {"authorization": "Bearer "}),
+        ({"basic_auth": {}}, {"authorization": basic(":")}),
         ({"bearer_token_file": "secret"}, {"authorization": "Bearer S3"}),
         ({"http_headers": {"X-A": {"values": ["v"], "files": ["secret"]}}}, {"x-a": "v, S3"}),
     ],
@@ -139,6 +143,29 @@ def test_a_token_is_asked_for_by_either_way_to_send_a_secret(tmp_path: Path, ser
     assert parse_qs(server.asked[1][3].decode()) == {**sent, "client_id": ["c"], "client_secret": ["S3 3"]}
     server.others["/token"] = (503, "")
     assert ask(tmp_path, url=f"http://{server.address}/w", oauth2=oauth2).word == AWAY
+
+
+@pytest.mark.parametrize("answer", ["{}", "[]", "null", '{"access_token": null}', "<html>a login</html>", ""])
+def test_an_answer_without_a_token_is_told(tmp_path: Path, server: endpoints.Endpoint, answer: str) -> None:
+    (tmp_path / "secret").write_text("S3")
+    server.others["/token"] = (200, answer)
+    oauth2 = {"client_id": "c", "client_secret_file": "secret", "token_url": f"http://{server.address}/token"}
+    found = ask(tmp_path, url=f"http://{server.address}/w", oauth2=oauth2)
+    assert (found.word, "answers HTTP 200 and no access_token" in found.said) == (REFUSED, True)
+    assert len(server.asked) == 1
+
+
+def test_a_token_is_asked_for_by_the_way_of_oauth2_alone(tmp_path: Path, server: endpoints.Endpoint) -> None:
+    (tmp_path / "secret").write_text("S3")
+    server.others["http://tokens.example.invalid/token"] = (200, "access_token=FORM&token_type=bearer")
+    oauth2 = {
+        "client_id": "c", "client_secret_file": "secret", "token_url": "http://tokens.example.invalid/token",
+        "proxy_url": f"http://{server.address}",
+    }  # fmt: skip
+    assert ask(tmp_path, url=f"http://{server.address}/w", oauth2=oauth2).word == ACCEPTED
+    token, write = server.asked
+    assert token[1] == "http://tokens.example.invalid/token"
+    assert (write[1], write[2]["authorization"]) == ("/w", "Bearer FORM")
 
 
 @pytest.mark.parametrize(
@@ -212,12 +239,18 @@ def test_a_proxy_is_asked_where_the_entry_says_so(
     assert [asked[2]["proxy-authorization"] for asked in server.asked] == [basic("me:S3")] * by_proxy
 
 
-def test_a_name_stands_for_its_domain() -> None:
-    assert bypassed("a.example.com", "other, .example.com")
-    assert bypassed("example.com", "example.com")
-    assert bypassed("x", "*")
-    assert not bypassed("notexample.com", "example.com")
-    assert not bypassed("x", "")
+def test_what_is_set_for_ansible_is_not_what_prometheus_has(
+    tmp_path: Path, server: endpoints.Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    found = ask(tmp_path, url="http://a.example.invalid/w", proxy_url=f"http://{server.address}")
+    assert found.word == ACCEPTED
+
+
+def test_only_a_plain_proxy_is_gone_by(tmp_path: Path, server: endpoints.Endpoint) -> None:
+    found = ask(tmp_path, url="http://a.example.invalid/w", proxy_url=f"socks5://{server.address}")
+    assert (found.word, "goes by a proxy of the scheme socks5" in found.said) == (NOT_ASKED, True)
+    assert server.asked == []
 
 
 KEYS = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")

@@ -96,9 +96,15 @@ SECRETS: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, Any]]] = {
         },
     ),
     "a key that signs for a token": (
-        {"oauth2": {"client_certificate_key": PEM}},
+        {"oauth2": {"client_id": "c", "token_url": "https://t", "client_certificate_key": PEM}},
         {"oauth2.client_certificate_key": PEM},
-        {"oauth2": {"client_certificate_key_file": "remote-write/a/oauth2.client_certificate_key"}},
+        {
+            "oauth2": {
+                "client_id": "c",
+                "token_url": "https://t",
+                "client_certificate_key_file": "remote-write/a/oauth2.client_certificate_key",
+            }
+        },
     ),
     "certificates": (
         {"tls_config": {"ca": PEM, "cert": PEM, "key": PEM, "server_name": "s"}},
@@ -196,7 +202,12 @@ def test_a_file_for_google_or_azure_is_named_in_full() -> None:
         ({"name": "a", "url": "http://10.0.0.5/w"}, "the url of 10.0.0.5 over http"),
         ({"name": "a", "url": "http://localhost.example.com/w"}, "over http: everybody on the way"),
         ({"name": "a", "url": URL, "sigv4": {}}, "sigv4 has no region: write the one of the workspace"),
-        ({"name": "a", "url": URL, "sigv4": None}, "sigv4 has no region"),
+        ({"name": "a", "url": URL, "sigv4": None}, "prometheus_remote_write, a.sigv4 is empty: fill it in"),
+        ({"name": "a", "url": URL, "authorization": None}, "prometheus_remote_write, a.authorization is empty"),
+        ({"name": "a", "url": URL, "basic_auth": "needle"}, "a.basic_auth is a text: write a mapping"),
+        ({"name": "a", "url": URL, "tls_config": ["needle"]}, "a.tls_config is a list: write a mapping"),
+        ({"name": "a", "url": URL, "oauth2": {}}, "a.oauth2 has no client_id and no token_url"),
+        ({"name": "a", "url": URL, "oauth2": {"client_id": "c", "token_url": None}}, "a.oauth2 has no token_url"),
         ({"name": "a", "url": URL, "sigv4": {"region": "r", "secret_key": "x"}}, "has but one of access_key and"),
         (
             {"name": "a", "url": URL, "sigv4": {"region": "r", "secret_key": "x", "access_key": "y", "profile": "p"}},
