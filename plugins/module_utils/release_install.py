@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 
 from ansible_collections.emr.monitoring.plugins.module_utils.release import (
     DISK_FULL,
@@ -132,21 +133,27 @@ def remove(name: str, root: str, dry: bool) -> tuple[list[str], list[str]]:
     return gone, [os.path.join(root, each) for each in everything if each not in gone]
 
 
-def prune(release: Release) -> list[str]:
-    """Remove the oldest versions until release.keep are left, but neither this one nor the one in use.
+def prune(release: Release, dry: bool) -> list[str]:
+    """Remove the oldest versions until release.keep are left, but not this one, which has proved itself.
 
-    Returns their names. Raises OSError.
+    With dry (bool) nothing is removed. Returns their names. Raises OSError.
     """
-    ages = versions(release.root, release.label)
-    ages.pop(release.version, None)
-    in_use = os.path.realpath(release.current) + "/"
-    removed = []
-    for version in sorted(ages, key=lambda version: -ages[version])[release.keep - 1 :]:
-        path = os.path.join(release.root, version)
-        if not in_use.startswith(os.path.realpath(path) + "/"):
-            _discard(path, release.root)
-            removed.append(version)
-    return removed
+    if not os.path.isdir(release.root):
+        return []
+    with contextlib.nullcontext() if dry else _locked(release.root):
+        ages = versions(release.root, release.label)
+        ages.pop(release.version, None)
+        gone = sorted(ages, key=lambda version: -ages[version])[release.keep - 1 :]
+        for version in [] if dry else gone:
+            _discard(os.path.join(release.root, version), release.root)
+    return gone
+
+
+@contextlib.contextmanager
+def _locked(root: str) -> Iterator[None]:
+    with open(os.path.join(root, LOCK), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _verified_archive(release: Release, progress: Progress) -> str:
@@ -221,21 +228,23 @@ def _build(release: Release, archive: str, staging: str, progress: Progress) -> 
         raise disk_full(release.root, needed) from error
 
 
-def install(release: Release, progress: Progress = no_progress) -> list[str] | None:
-    """Install the release unless it is there, and return the versions pruned; None when it was there.
+def install(release: Release, progress: Progress = no_progress) -> bool:
+    """Install the release unless it is there, and return whether it had to be.
 
     `progress` is told what is being done, and how many bytes of how many are. Either all of the release is there
     afterwards, or the disk is as before but for a partial download. Raises ReleaseError.
     """
     if is_installed(release):
-        return None
+        return False
     umask = os.umask(0o022)
     try:
         os.makedirs(release.root, exist_ok=True)
-        with open(os.path.join(release.root, LOCK), "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(release.root):
             _remove_leftovers(release.root, STAGED)
-            return None if is_installed(release) else _install(release, progress)
+            if is_installed(release):
+                return False
+            _install(release, progress)
+            return True
     except OSError as error:
         if error.errno in DISK_FULL:
             raise disk_full(release.root, None) from error
@@ -247,7 +256,7 @@ def install(release: Release, progress: Progress = no_progress) -> list[str] | N
         os.umask(umask)
 
 
-def _install(release: Release, progress: Progress) -> list[str]:
+def _install(release: Release, progress: Progress) -> None:
     marker = os.path.join(release.path, MARKER)
     if os.path.lexists(release.path) and (os.path.islink(release.path) or not os.path.lexists(marker)):
         raise ReleaseError(
@@ -261,6 +270,4 @@ def _install(release: Release, progress: Progress) -> list[str]:
         _build(release, archive, staging, progress)
         _swap_in(staging, release)
     _remove_leftovers(release.root, DOWNLOADED)
-    removed = prune(release)
     _sync(release.root)
-    return removed

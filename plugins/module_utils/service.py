@@ -32,6 +32,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_install imp
     in_use,
     installed_at,
     is_installed,
+    prune,
     remove,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_change import Remote
@@ -105,7 +106,9 @@ class ServiceRun:
         if self.check:
             transaction.due(result)
             result.update(self.unit.preview())
-        removed = self._remove_plugins({each.plugin for each in releases}) if releases else []
+        # Not before: what ran until now is the way back.
+        removed = [version for release in releases for version in prune(release, self.check)]
+        removed += self._remove_plugins({each.plugin for each in releases}) if releases else []
         result["changed"] = bool(result["changed"] or self.actions or missing or removed)
         if self.administrator and self.administrator.waited:
             result["warnings"].append(self.administrator.waited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.emr.monitoring.plugins.module_utils import release, release_install
+from ansible_collections.emr.monitoring.plugins.module_utils import release, release_install, service
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
 from ansible_collections.emr.monitoring.plugins.module_utils.service import ServiceRun
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import unpack
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import pack
 
@@ -146,6 +148,7 @@ class Run(ServiceRun):
         }
         self.payload = unpack(pack({"release": program, "plugins": plugins}))
         self.check = check
+        self.relabel = lambda path: None
 
     def installed(self) -> dict[str, Any]:
         """Install until the module asks for something, or all is there."""
@@ -174,6 +177,56 @@ def test_one_trip_brings_the_program_and_all_plugins_and_the_next_takes_away_wha
     assert names(node) == [NAME, "mine"]
     assert run._remove_plugins({""}) == [NAME]
     assert names(node) == ["mine"]
+
+
+class Applied(Run):
+    """One that gets as far as bringing the files, and does what it is told there."""
+
+    remote = administrator = None
+
+    @property
+    def actions(self) -> list[str]:
+        """Tell of nothing: there is no unit."""
+        return []
+
+    def present(self) -> dict[str, Any]:
+        """Do what the module does."""
+        return ServiceRun.present(self)
+
+    def _transaction(self, installed: float) -> Any:
+        return installed
+
+    def _found(self) -> dict[str, Any]:
+        return {}
+
+
+def test_what_ran_stays_until_the_new_one_has_proved_itself(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin, too, whatever was tried since and however few are kept."""
+
+    def run(version: str, works: bool) -> None:
+        def apply(*_: Any) -> dict[str, Any]:
+            if not works:
+                raise NotProvedError("refused")
+            return {"changed": True, "warnings": []}
+
+        monkeypatch.setattr(service, "apply", apply)
+        data = zipped(("x/plugin.json", about(NAME, version), REGULAR))
+        wants = Applied(node, [wanted(node, data, version=version)], version=version, keep=1)
+        with contextlib.suppress(NotProvedError):
+            wants.present()
+
+    def kept() -> list[set[str]]:
+        return [
+            set(release_install.versions(str(folder), name))
+            for folder, name in ((node.root / "releases", "tool"), (node.root / "plugins" / NAME, NAME))
+        ]
+
+    run("1.0", works=True)
+    run("2.0", works=False)
+    run("3.0", works=False)
+    assert kept() == [{"1.0", "2.0", "3.0"}] * 2
+    run("1.0", works=True)
+    assert kept() == [{"1.0"}] * 2
 
 
 def test_the_controller_is_asked_for_each_archive_in_turn(node: Node) -> None:

@@ -77,7 +77,7 @@ class Node:
         source = {"url": archive.as_uri(), "sha256": sha256(data), "root": str(self.root)}
         return {**defaults, "name": "tool", "version": "1.0", **source, **options}
 
-    def install(self, data: bytes, **options: Any) -> list[str] | None:
+    def install(self, data: bytes, **options: Any) -> bool:
         return release_install.install(release.parse(self.options(data, **options)))
 
     def tree(self) -> dict[str, str]:
@@ -169,9 +169,9 @@ def test_an_archive_of_several_gzip_members(node: Node) -> None:
 
 
 def test_already_installed_does_nothing(node: Node) -> None:
-    assert node.install(pack(PROGRAM)) == []
+    assert node.install(pack(PROGRAM))
     before = (node.root / "1.0").stat()
-    assert node.install(pack(PROGRAM)) is None
+    assert not node.install(pack(PROGRAM))
     assert (node.root / "1.0").stat() == before
 
 
@@ -181,7 +181,7 @@ def test_another_archive_of_the_same_version_is_swapped_in(node: Node, change: s
     if change == "marker":
         (node.root / "1.0/.release.json").write_text("")
     new = pack([*PROGRAM, ("top/new", tarfile.REGTYPE, b"")]) if change == "sha256" else pack(PROGRAM)
-    assert node.install(new, exclude=["etc"] if change == "exclude" else []) == []
+    assert node.install(new, exclude=["etc"] if change == "exclude" else [])
     assert ("1.0/new" in node.tree()) == (change == "sha256")
     assert ("1.0/etc/a.yml" in node.tree()) == (change != "exclude")
     assert not [name for name in node.tree() if name.startswith(".")]
@@ -194,18 +194,30 @@ def test_a_directory_of_someone_else_is_not_replaced(node: Node) -> None:
     assert node.tree() == {"1.0": "/"}
 
 
-def test_prune_keeps_the_newest_and_the_one_in_use(node: Node) -> None:
+def test_prune_keeps_the_newest_and_the_one_that_is_wanted(node: Node) -> None:
     for age, version in enumerate(("1", "2", "3", "4")):
-        node.install(pack(PROGRAM), version=version, keep=9)
+        node.install(pack(PROGRAM), version=version)
         os.utime(node.root / version / ".release.json", (age, age))
     (node.root / "foreign").mkdir()
     (node.root / "current").symlink_to("2/bin")
     (node.folder / "outside").mkdir()
     (node.folder / "outside/.release.json").write_text('{"name": "tool"}')
     (node.root / "link").symlink_to(node.folder / "outside")
-    assert node.install(pack(PROGRAM), version="0", keep=2) == ["3", "1"]
-    assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "link", "0", "4", "2"}
+    wanted = release.parse(node.options(pack(PROGRAM), version="2", keep=2))
+    before = node.tree()
+    assert release_install.prune(wanted, dry=True) == ["3", "1"]
+    assert node.tree() == before
+    assert release_install.prune(wanted, dry=False) == ["3", "1"]
+    assert {path.name for path in node.root.iterdir()} == {".lock", "foreign", "current", "link", "4", "2"}
     assert (node.folder / "outside/.release.json").exists()
+    assert release_install.prune(wanted, dry=False) == []
+
+
+def test_an_installation_takes_nothing_away(node: Node) -> None:
+    """What is in use may be any of them, and is the way back."""
+    for version in ("1", "2", "3"):
+        node.install(pack(PROGRAM), version=version, keep=1)
+    assert release_install.versions(str(node.root), "tool").keys() == {"1", "2", "3"}
 
 
 # What is removed
@@ -602,7 +614,7 @@ def test_the_run_after_a_killed_one_heals(node: Node) -> None:
         process.send_signal(signal.SIGKILL)
     assert list(node.root.glob(".staging-*/1*"))
     assert not (node.root / "1.0").exists()
-    assert node.install(data) == []
+    assert node.install(data)
     assert {path.name for path in node.root.iterdir()} == {".lock", "1.0"}
     assert len(list((node.root / "1.0").iterdir())) == 6_003
 
@@ -623,7 +635,7 @@ def test_a_crash_while_swapping_leaves_the_old_or_nothing(
             node.install(new)
     assert "1.0/new" not in node.tree()
     assert "1.0/bin/tool" in node.tree()
-    assert node.install(new) == []
+    assert node.install(new)
     assert "1.0/new" in node.tree()
 
 
@@ -646,7 +658,7 @@ def test_two_runs_at_once_install_once(node: Node) -> None:
     data = pack([(f"top/{n}", tarfile.REGTYPE, bytes(500)) for n in range(3000)])
     with in_process(node, data) as one, in_process(node, data) as two:
         answers = sorted(process.stdout.read().strip() for process in (one, two) if process.stdout)
-    assert answers == ["None", "[]"]
+    assert answers == ["False", "True"]
     assert len(list((node.root / "1.0").iterdir())) == 3001
 
 
@@ -992,9 +1004,9 @@ def test_credentials_and_signatures_are_not_shown() -> None:
 
 def test_a_download_is_installed_and_its_part_removed(node: Node, server: Server) -> None:
     server.data, server.answers = pack(PROGRAM), [whole]
-    assert node.install(server.data, url=server.url) == []
+    assert node.install(server.data, url=server.url)
     assert not list(node.root.glob(".download-*"))
-    assert node.install(server.data, url=server.url) is None
+    assert not node.install(server.data, url=server.url)
     assert len(server.ranges) == 1
 
 
