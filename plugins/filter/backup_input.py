@@ -13,6 +13,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
 # How an address of restic's begins that is no folder.
 SCHEME = re.compile(r"[a-z0-9]+:")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,6 +47,11 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
     environment = gate.texts(
         "backup_environment", gate.mapping("backup_environment", written["environment"], secret=True)
     )
+    gate.problems += [
+        f"backup_environment holds {name!r}, which is no name of a variable: write it as NAME: value."
+        for name in environment
+        if not NAME.fullmatch(name)
+    ]
     version, architecture = str(written["version"]), written["architecture"]
     known = written["checksums"].get(version) if isinstance(written["checksums"], Mapping) else None
     checksum = known.get(architecture) if isinstance(known, Mapping) else None

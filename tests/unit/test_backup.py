@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -157,6 +158,16 @@ def node(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     return found
 
 
+def test_a_repository_that_does_not_answer_is_not_waited_for(
+    node: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "ANSWERS", 0.5)
+    # What it has started holds its output, as ssh does.
+    (tmp_path / "restic").write_text("#!/bin/sh\necho 'dial tcp: no such host, retrying' >&2\nsleep 600 & wait\n")
+    with pytest.raises(backup.BackupError, match=r"does not answer within 0\.5 s\. restic: dial tcp: no such host"):
+        backup.Restic(node).open(create=True)
+
+
 def test_a_backup_is_told_and_what_was_staged_is_gone(node: dict[str, Any], tmp_path: Path) -> None:
     assert "snapshot abcdef01: metrics (1 blocks" in (tmp_path / "said").read_text()
     assert not (tmp_path / "staging").exists()
@@ -250,7 +261,7 @@ def test_where_there_is_none_those_that_there_are_are_named(wanted: str, host: s
 
 def settings(folder: Path, **other: Any) -> dict[str, Any]:
     places = {"metrics": str(folder / "data"), "grafana": str(folder / "grafana"), "mark": str(folder / "mark")}
-    return {**places, "grafana_is_here": True, **other}
+    return {**places, "database": str(folder / "grafana/grafana.db"), **other}
 
 
 def test_what_is_there_is_not_overwritten_but_what_an_interrupted_restore_has_placed(
@@ -270,7 +281,7 @@ def test_a_database_on_another_machine_is_in_nobodys_way(tmp_path: Path) -> None
     (tmp_path / "grafana/grafana.db").touch()
     with pytest.raises(backup.BackupError, match="would be overwritten"):
         backup.refuse_newer_data(settings(tmp_path), "abc", running=False)
-    backup.refuse_newer_data(settings(tmp_path, grafana_is_here=False), "abc", running=False)
+    backup.refuse_newer_data(settings(tmp_path, database=""), "abc", running=False)
 
 
 def test_an_interrupted_restore_of_metrics_is_completed(data: Path, tmp_path: Path) -> None:
@@ -298,8 +309,31 @@ def test_the_database_of_a_grafana_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "stage/grafana.db").write_text("old")
     (tmp_path / "grafana").mkdir()
     (tmp_path / "grafana/grafana.db").write_text("newer")
-    backup.place_grafana(tmp_path / "stage", tmp_path / "grafana")
+    backup.place_grafana(tmp_path / "stage", tmp_path / "grafana", str(tmp_path / "grafana/grafana.db"))
     assert (tmp_path / "grafana/grafana.db").read_text() == "newer"
+
+
+def test_a_database_of_another_name_is_saved_and_goes_back_to_its_place(
+    node: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    """As grafana_ini.database.path has it."""
+    node["database"] = str(tmp_path / "grafana/more/mine.db")
+    (tmp_path / "grafana/more").mkdir()
+    with contextlib.closing(sqlite3.connect(node["database"])) as database:
+        database.execute("CREATE TABLE mine (x)")
+    (tmp_path / "grafana/plugins/by-hand").mkdir(parents=True)
+    (tmp_path / "grafana/plugins/by-hand/x").touch()
+    backup.create(node)
+    for folder in (data, tmp_path / "grafana"):
+        shutil.rmtree(folder)
+    backup.restore(node, "latest", "", running=False)
+    with contextlib.closing(sqlite3.connect(node["database"])) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
+    assert (tmp_path / "grafana/plugins/by-hand/x").exists()
+    assert not (tmp_path / "grafana/grafana.db").exists()
+    # Of two nodes with one PostgreSQL, what was put there by hand is of use all the same.
+    shutil.rmtree(tmp_path / "grafana")
+    assert backup.place_grafana(tmp_path / "saved", tmp_path / "grafana", "") == []
 
 
 def test_secrets_are_for_root_alone(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> Non
         ("keep", {"daily": "many"}, "backup_keep.daily is 'many': write a whole number"),
         ("keep", 7, "backup_keep is 7: write a mapping"),
         ("environment", {"KEY": False}, "backup_environment.KEY is False: YAML has read it"),
+        ("environment", {"KEY=x": "y"}, "backup_environment holds 'KEY=x', which is no name of a variable"),
         ("environment", ["KEY=x"], "backup_environment is a list: write a mapping"),
         ("version", "0.1.0", "backup_restic_checksums has no 0.1.0 for amd64"),
         ("architecture", "arm64", "backup_restic_checksums has no 0.18.1 for arm64"),

@@ -17,6 +17,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -37,6 +38,8 @@ ATTEMPTS = 20
 WAIT = "--retry-lock=10m"
 # restic's status where it could not read some files, and saved the others.
 INCOMPLETE = 3
+# How many seconds the repository has to answer the first question. restic itself would try for a quarter of an hour.
+ANSWERS = 60
 # What a backup holds beside the folder prometheus.
 DATABASE, PLUGINS, SECRETS, MANIFEST = "grafana.db", "plugins", "secrets", "manifest.json"
 # The secret that the database cannot be read without.
@@ -61,11 +64,33 @@ class Restic:
             "RESTIC_CACHE_DIR": settings["cache"],
         }
 
-    def ask(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command of restic's, whatever its status will be."""
-        return subprocess.run(
-            [self.program, WAIT, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
-        )
+    def ask(
+        self, *arguments: str, cwd: Path | None = None, limit: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of restic's, whatever its status will be.
+
+        :param limit: how many seconds it may take
+        :raises BackupError: with what it has said, where it takes longer
+        """
+        command = [self.program, WAIT, *arguments]
+        with subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                out, said = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                # With what it has started, such as ssh.
+                os.killpg(process.pid, signal.SIGKILL)
+                out, said = process.communicate()
+                done = subprocess.CompletedProcess(command, process.returncode, out, said)
+                raise BackupError(f"it does not answer within {limit:g} s. restic: {last_words(done)}") from None
+        return subprocess.CompletedProcess(command, process.returncode, out, said)
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
         """Return what a command of restic's says.
@@ -84,7 +109,7 @@ class Restic:
         :raises BackupError: with what restic says, such as that the password is wrong
         """
         # A lock that a kill left would be in its way, and it can only be removed of a repository that can be read.
-        found = self.ask("cat", "config", "--no-lock")
+        found = self.ask("cat", "config", "--no-lock", limit=ANSWERS)
         if found.returncode and create:
             # It makes none where one is, whatever its password.
             made = self.ask("init")
@@ -246,12 +271,12 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
         data = Path(settings["metrics"])
         if (data / "wal").exists():
             held.append(f"metrics ({copy_metrics(data, stage / 'prometheus')} blocks and what is newer)")
-        database = Path(settings["grafana"]) / DATABASE
-        if settings["grafana_is_here"] and database.exists():
-            copy_database(database, stage / DATABASE)
+        database, plugins = settings["database"], Path(settings["grafana"]) / PLUGINS
+        if database and Path(database).exists():
+            copy_database(Path(database), stage / DATABASE)
             held.append("Grafana's database")
-        if (database.parent / PLUGINS).is_dir():
-            copy_tree(database.parent / PLUGINS, stage / PLUGINS, shutil.copy2)
+        if plugins.is_dir():
+            copy_tree(plugins, stage / PLUGINS, shutil.copy2)
         if not held:
             raise BackupError("there is nothing to back up: run site.yml first")
         kept = [name for name, path in settings["secrets"].items() if Path(path).exists()]
@@ -336,7 +361,7 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
         added = place_metrics(stage / "prometheus", Path(settings["metrics"]))
         placed = [f"{added} blocks"]
         if not running:
-            placed += place_grafana(stage, Path(settings["grafana"]))
+            placed += place_grafana(stage, Path(settings["grafana"]), settings["database"])
             placed += place_secrets(stage / SECRETS, Path(settings["restored_secrets"]))
     name, made = snapshot["short_id"], snapshot["time"][:19]
     print(f"snapshot {name} of {made}: {', '.join(placed)}, in {time.time() - began:.1f} s")
@@ -366,12 +391,8 @@ def refuse_newer_data(settings: dict[str, Any], snapshot: str, running: bool) ->
     mark = Path(settings["mark"])
     if running or (mark.exists() and mark.read_text() == snapshot):
         return
-    there = [
-        str(path)
-        for path in (Path(settings["metrics"]) / "wal", Path(settings["grafana"]) / DATABASE)
-        if path.exists() and (settings["grafana_is_here"] or path.name != DATABASE)
-    ]
-    if there:
+    in_the_way = [str(Path(settings["metrics"]) / "wal"), settings["database"]]
+    if there := [path for path in in_the_way if path and Path(path).exists()]:
         raise BackupError(
             f"{' and '.join(there)} would be overwritten. To add the blocks of the backup to the metrics that are "
             "there, and nothing else, run again with -e backup_into_running=true; to begin anew, uninstall with "
@@ -409,17 +430,23 @@ def place_metrics(source: Path, data: Path) -> int:
     return len(new)
 
 
-def place_grafana(stage: Path, folder: Path) -> list[str]:
-    """Put Grafana's database and plugins to where it looks for them; return what was put."""
-    if not (stage / DATABASE).exists():
-        return []
-    make_folder(folder, "grafana")
-    (stage / DATABASE).chmod(0o640)
-    for name in (PLUGINS, DATABASE):
-        if (stage / name).exists() and not (folder / name).exists():
+def place_grafana(stage: Path, folder: Path, database: str) -> list[str]:
+    """Put Grafana's database and plugins to where it looks for them; return what was put.
+
+    :param database: its path; empty where it is on another machine
+    """
+    targets = {PLUGINS: folder / PLUGINS, **({DATABASE: Path(database)} if database else {})}
+    placed = {name: target for name, target in targets.items() if (stage / name).exists()}
+    if placed:
+        make_folder(folder, "grafana")
+    for name, target in placed.items():
+        make_folder(target.parent, "grafana")
+        if not target.exists():
             own(stage / name, "grafana")
-            move(stage / name, folder / name)
-    return ["Grafana's database"]
+            move(stage / name, target)
+    if DATABASE in placed:
+        placed[DATABASE].chmod(0o640)
+    return ["Grafana's database"] if DATABASE in placed else []
 
 
 def place_secrets(source: Path, target: Path) -> list[str]:

@@ -115,7 +115,11 @@ def test_the_node_makes_them_by_itself_while_that_is_wanted(host: Host, playbook
 
 @pytest.mark.usefixtures("backup")
 def test_a_schedule_that_systemd_does_not_know_is_refused(host: Host, playbook: Playbook) -> None:
-    refused(playbook("playbooks/backup.yml", backup_schedule="every night"), "every night")
+    digest = "sudo sha256sum /etc/emr-monitoring-backup/settings.json"
+    before = host.check_output(digest)
+    done = playbook("playbooks/backup.yml", backup_schedule="every night", backup_keep={"daily": 3})
+    refused(done, "backup_schedule is 'every night', which systemd does not know")
+    assert host.check_output(digest) == before
     assert not host.file("/etc/systemd/system/emr-monitoring-backup.timer").exists
 
 
