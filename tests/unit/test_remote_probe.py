@@ -85,6 +85,25 @@ def test_what_an_answer_means(tmp_path: Path, server: endpoints.Endpoint, status
     assert len(server.asked) == 1
 
 
+def test_a_page_is_not_told_whole(tmp_path: Path, server: endpoints.Endpoint) -> None:
+    server.answer = (401, "<html>" + "x" * 9000, {})
+    found = ask(tmp_path, url=f"http://{server.address}/w")
+    assert "x" * 150 in found.said
+    assert len(found.said) < 300
+
+
+def test_a_name_that_stands_in_the_subject_alone_is_none(tmp_path: Path) -> None:
+    pair = sign(common_name="localhost", usages=())
+    (tmp_path / "pair.pem").write_text(pair.certificate + pair.key)
+    (tmp_path / "ca").write_text(pair.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+    with listening(endpoints.Endpoint(), context) as server:
+        port = server.address.rpartition(":")[2]
+        found = ask(tmp_path, url=f"https://localhost:{port}/w", tls_config={"ca_file": "ca"})
+    assert (found.word, "certificate" in found.said) == (AWAY, True)
+
+
 def test_nobody_there_and_a_name_that_is_none_are_told_with_the_reason(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -293,12 +312,18 @@ def test_a_signature_is_the_known_one() -> None:
 
 def test_a_signed_request_arrives_with_its_signature(tmp_path: Path, server: endpoints.Endpoint) -> None:
     environment = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOKEN": "T"}
-    found = ask(tmp_path, environment, url=f"http://{server.address}/w/", sigv4={"region": "eu-central-1"})
+    more = {"X-More": {"values": ["v"]}}
+    found = ask(
+        tmp_path, environment, url=f"http://{server.address}/w/", sigv4={"region": "eu-central-1"}, http_headers=more
+    )
     assert found.word == ACCEPTED
     _, path, headers, _ = server.asked[0]
     assert path == "/w"
     assert headers["x-amz-security-token"] == "T"
     assert "Credential=AKIA/" in headers["authorization"]
+    # Neither is what the configuration adds: Prometheus signs before it does.
+    assert "x-more" not in headers["authorization"]
+    assert headers["x-more"] == "v"
     assert "/eu-central-1/aps/aws4_request" in headers["authorization"]
     server.answer = (403, "", {})
     found = ask(tmp_path, environment, url=f"http://{server.address}/w", sigv4={"region": "eu-central-1"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from typing import Any
 import pytest
 from ansible_collections.emr.monitoring.plugins.action.service import amount, telling
 from ansible_collections.emr.monitoring.plugins.module_utils import grafana_admin, release_background, release_install
+from ansible_collections.emr.monitoring.plugins.module_utils import trial as trials
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_admin import Administrator
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer
 from ansible_collections.emr.monitoring.plugins.module_utils.release import Release, ReleaseError, parse
 from ansible_collections.emr.monitoring.plugins.module_utils.release_background import installed_within
 from ansible_collections.emr.monitoring.plugins.module_utils.service import refuse_unreadable
-from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, Tree
+from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, Task, Tree
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, sandbox, systemd_run, without_section
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import UnitError
 from ansible_collections.emr.monitoring.plugins.modules import service
@@ -221,6 +223,22 @@ def test_a_trial_does_not_see_what_needs_a_network(tmp_path: Path, rest: str) ->
     assert (tmp_path / "prometheus.yml").read_text() == whole
     assert without_section({}, tree, str(tmp_path), str(tmp_path / "data")) == {}
     assert without_section({**omit, "file": "/etc/y/prometheus.yml"}, tree, str(tmp_path), "") == {}
+
+
+def test_a_trial_has_the_environment_that_is_not_live_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(trials, "_run", lambda command, *_: commands.append(command))
+    user = pwd.getpwuid(os.getuid()).pw_name
+    dropin = "EnvironmentFile=/etc/systemd/system/x.service.d/a.environment"
+    texts = {"x.service": f"[Service]\nUser={user}\n", "x.service.d/a.conf": f"[Service]\n{dropin}\n"}
+    (tmp_path / "x.service.d").mkdir()
+    for rel, text in texts.items():
+        (tmp_path / rel).write_text(text)
+    files = {rel: File(text.encode(), 0o644, 0, 0) for rel, text in texts.items()}
+    tree = Tree("unit", "/etc/systemd/system", 0o755, 0, 0, shared=True, files=files)
+    tried = Trial(["/x"], str(tmp_path / "data"), "ready", "x.service")
+    trials.rehearse(tried, Task("x", [tree], {}, [], 60), {"unit": str(tmp_path)}, 9)
+    assert f"--property=EnvironmentFile={tmp_path}/x.service.d/a.environment" in commands[0]
 
 
 class Grafana:

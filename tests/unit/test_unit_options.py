@@ -94,8 +94,27 @@ def test_no_value_of_the_environment_is_shown_nor_in_a_file_that_others_read() -
         ({True: NEEDLE}, "prometheus_environment holds 'True', which can be no name"),
         ({"1A": NEEDLE}, "prometheus_environment holds '1A', which can be no name"),
         ([f"A={NEEDLE}"], "prometheus_environment is a list: write a mapping"),
-        ({"MAINPID": "1"}, "prometheus_environment holds MAINPID, which systemd itself sets"),
-        ({"NOTIFY_SOCKET": "/x"}, "prometheus_environment holds NOTIFY_SOCKET, which systemd itself sets"),
+        *(
+            ({name: "1"}, f"prometheus_environment holds {name}, which systemd itself sets")
+            for name in (
+                "MAINPID",
+                "MANAGERPID",
+                "NOTIFY_SOCKET",
+                "LISTEN_FDS",
+                "LISTEN_PID",
+                "WATCHDOG_USEC",
+                "INVOCATION_ID",
+                "CREDENTIALS_DIRECTORY",
+                "JOURNAL_STREAM",
+                "SYSTEMD_EXEC_PID",
+                "SERVICE_RESULT",
+                "EXIT_CODE",
+                "EXIT_STATUS",
+                "MONITOR_UNIT",
+                "MEMORY_PRESSURE_WATCH",
+                "FDSTORE",
+            )
+        ),
     ],
 )
 def test_what_no_environment_can_hold_is_refused(environment: Any, words: str) -> None:
@@ -133,6 +152,8 @@ def test_a_drop_in_holds_what_was_written_in_its_order() -> None:
     [
         ({"Install": {"WantedBy": "x"}}, "prometheus_unit_dropin holds the section 'Install'"),
         ({"service": {"LimitNOFILE": 1}}, "prometheus_unit_dropin holds the section 'service'"),
+        ({"Unit": {"RefuseManualStart": True}}, "prometheus_unit_dropin.Unit.RefuseManualStart is the role's own"),
+        ({"Unit": {"RefuseManualStop": True}}, "prometheus_unit_dropin.Unit.RefuseManualStop is the role's own"),
         ({"Service": {"Type": "simple"}}, "prometheus_unit_dropin.Service.Type is the role's own"),
         ({"Service": {"User": NEEDLE}}, "prometheus_unit_dropin.Service.User is the role's own"),
         ({"Service": {"ExecStart": [None, NEEDLE]}}, "prometheus_unit_dropin.Service.ExecStart is the role's own: use"),
