@@ -43,6 +43,13 @@ TAKE_OVER = (
 )
 
 
+# Grafana's own default stands in its conf/defaults.ini.
+BY_HAND = (
+    " For a Grafana that is taken over, set grafana_secret_key to the secret_key of its grafana.ini "
+    "(SW2YcwTIb9zpOOhoPsMm where nobody has set it), and grafana_admin_password to a password of your choice."
+)
+
+
 def secret_problems(params: dict[str, Any]) -> list[str]:
     """Return what would take the place of a secret that the node has. `params` are the module's options."""
     wanted = [secret for secret in params["secrets"] if secret["needed"]]
@@ -75,7 +82,7 @@ def secret_problems(params: dict[str, Any]) -> list[str]:
         problems.append(
             f"{params['secrets_dir']} holds no {', '.join(lost)}, and {', '.join(dict.fromkeys(lost.values()))} on the "
             "node was made with it, of which the node has no copy: copy the file from the controller that provisioned "
-            f"the node. {_on_purpose(lost)}"
+            f"the node.{BY_HAND if params['adopt'] else ''} {_on_purpose(lost)}"
         )
     return problems
 

@@ -76,6 +76,11 @@ def strangers(
     return found
 
 
+def is_usable(user: pwd.struct_passwd, records: Path = RECORDS) -> bool:
+    """Tell whether the user of a service is as it is to be; one that this project did not make stays as it is."""
+    return user.pw_shell == USER_SHELL or not (records / f"emr-monitoring-{user.pw_name}").exists()
+
+
 def ownership_problems(services: list[dict[str, Any]]) -> list[str]:
     """Return a problem for each service that is there already and that somebody else put there."""
     problems = []
@@ -86,6 +91,7 @@ def ownership_problems(services: list[dict[str, Any]]) -> list[str]:
             problems.append(
                 f"Somebody else's {name} is on the node: {', '.join(found)}. It is neither overwritten nor stopped. If "
                 f"nobody needs it, take it away (its package with apt or dnf; else systemctl disable --now {unit}, "
-                f"move the files elsewhere, and userdel {name}) and run again; its data may stay where it is."
+                f"move the files elsewhere, and userdel {name}) and run again; its data may stay where it is. "
+                "To have it taken over, with copies of what is replaced, set monitoring_adopt_existing: true."
             )
     return problems

@@ -102,7 +102,14 @@ class ServiceRun:
         if missing and not self.check:
             return self._install(missing)
         transaction = self._transaction(max(map(installed_at, releases), default=0))
-        result = apply(self.payload, self.params["state_dir"], self.check, self.relabel, transaction)
+        result = apply(
+            self.payload,
+            self.params["state_dir"],
+            self.check,
+            self.relabel,
+            transaction,
+            adopt=self.params["adopt"],
+        )
         if self.check:
             transaction.due(result)
             result.update(self.unit.preview())

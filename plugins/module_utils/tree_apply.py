@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ansible_collections.emr.monitoring.plugins.module_utils import tree_undo
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, TreeError, parse
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_adopt import copies_folder, keep_copies
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_check import run_checks
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan, compare
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_live import (
@@ -107,6 +108,15 @@ class Change:
         """Path of the manifest."""
         return f"{self.state_dir}/{self.task.name}.json"
 
+    def adopt(self, check: bool) -> list[str]:
+        """Keep copies of what somebody else put where this goes, for good; return what to tell the user."""
+        if not self.plan.foreign:
+            return []
+        folder = copies_folder(self.task.name)
+        kept_in = folder if check else keep_copies(self.plan.foreign, folder)
+        taken = "would be taken over" if check else "taken over"
+        return [f"{self.task.name}: {taken}, with copies in {kept_in}: {', '.join(self.plan.foreign)}."]
+
     def prepare(self, stages: Mapping[str, str]) -> tuple[Undo | None, Manifest]:
         """Keep what will be replaced, and note that a change is under way; return the way back and that note."""
         undo = None
@@ -144,10 +154,13 @@ def apply(
     check: bool = False,
     relabel: Relabel = bool,
     proof: Proof | None = None,
+    *,
+    adopt: bool = False,
 ) -> dict[str, Any]:
     """Bring the node to what the payload says, or in check mode only say what would change.
 
-    `relabel` is called with each path that went live, and `proof` as its methods say. Raises TreeError with a message
+    `relabel` is called with each path that went live, and `proof` as its methods say. `adopt` is whether what somebody
+    else put there is taken over. Raises TreeError with a message
     for the user, before anything was changed on the node unless it says otherwise; and NotProvedError where the service
     did not work with what went live.
     """
@@ -158,7 +171,7 @@ def apply(
             stack.enter_context(lock(state_dir, name, check))
             warnings = [] if check else recover(state_dir, name, proof)
             old = load(f"{state_dir}/{name}.json")
-            change = Change(task, old, _compared(task, old, check), state_dir, proof)
+            change = Change(task, old, _compared(task, old, check, adopt), state_dir, proof)
             result = report(task, change.plan, old.live_at, time.time()) | {"warnings": warnings}
             if not change.plan.touched:
                 if not check and not (task.trees or task.links):
@@ -168,6 +181,7 @@ def apply(
             warnings += run_checks(task, stages, check)
             if proof:
                 proof.examine(task, stages, change.plan, old.notes)
+            warnings += change.adopt(check)
             if check:
                 return result
             undo, before = change.prepare(stages)
@@ -189,11 +203,11 @@ def apply(
         return {**done, "warnings": warnings}
 
 
-def _compared(task: Task, old: Manifest, check: bool) -> Plan:
+def _compared(task: Task, old: Manifest, check: bool, adopt: bool) -> Plan:
     if not check:
         dests = {tree.dest for tree in task.trees} | {entry.dest for entry in old.files.values()}
         sweep(dests.union(task.links, old.links), task.name)
-    return compare(task, old)
+    return compare(task, old, adopt)
 
 
 def _put_back_or_say(undo: Undo, state_dir: str, name: str, proof: Proof | None) -> str:

@@ -181,8 +181,11 @@ def compare_links(wanted: Mapping[str, str], old: Mapping[str, str], files: Cont
     plan.touched.update([LINKS] if plan.links or plan.stale_links else [])
 
 
-def compare(task: Task, old: Manifest) -> Plan:
-    """Compare what is wanted with what is live and in the manifest; raises TreeError if that fails."""
+def compare(task: Task, old: Manifest, adopt: bool) -> Plan:
+    """Compare what is wanted with what is live and in the manifest.
+
+    Raises TreeError if that fails, or where something of somebody else is in the way that is not to be taken over.
+    """
     wanted = {join(tree.dest, rel) for tree in task.trees for rel in tree.files}
     known = wanted.union(old.files, old.links, task.links)
     plan = Plan({}, [], {}, [], [], set(), [], [])
@@ -201,10 +204,10 @@ def compare(task: Task, old: Manifest) -> Plan:
             if not entry.shared and entry.tree not in plan.left:
                 plan.left[entry.tree] = [join(entry.dest, rel) for rel in list_foreign(entry.dest, known)]
     compare_links(task.links, old.links, wanted, plan)
-    if plan.foreign:
+    if plan.foreign and not adopt:
         raise TreeError(
             f"{', '.join(plan.foreign)}: this was there before, and another one is to take its place: move it away if "
-            "nobody needs it"
+            "nobody needs it, or have it replaced with monitoring_adopt_existing: true, by which a copy stays"
         )
     plan.touched.update(set(old.live_at) - set(plan.changed) - {LINKS})
     return plan

@@ -21,8 +21,8 @@ from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import
 from ansible_collections.emr.monitoring.plugins.module_utils.node_ports import port_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_secrets import SELF_PROVISIONED, secret_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_services import (
-    USER_SHELL,
     is_installed,
+    is_usable,
     migration_warning,
     ownership_problems,
 )
@@ -60,6 +60,10 @@ options:
       C(extraInstanceData.json) are read if they are there.
     type: path
     default: /mnt/var/lib/info
+  adopt:
+    description: Whether what somebody else put on the node of one of O(services) is taken over. Else it is a problem.
+    type: bool
+    default: false
   grafana_database:
     description: Grafana's SQLite database, which tells the data sources that users made. Empty where it has none.
     type: str
@@ -137,7 +141,7 @@ ansible_facts:
       elements: str
       sample: [alertmanager, prometheus]
     users:
-      description: The owners in O(folders) who exist and cannot log in.
+      description: The owners in O(folders) who exist and are as they are to be. One that this project did not make is.
       type: list
       elements: str
       sample: [grafana, prometheus]
@@ -221,6 +225,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "secrets_dir": {"type": "str", "default": ""},
+    "adopt": {"type": "bool", "default": False},
     "grafana_database": {"type": "str", "default": ""},
     "grafana_version": {"type": "str", "default": ""},
     "secrets_replaced": {"type": "list", "elements": "str", "default": []},
@@ -254,7 +259,7 @@ def main() -> None:
         *folder_problems(params["folders"]),
         *link_problems(params["folders"]),
         *overlap_problems(services),
-        *ownership_problems(services),
+        *([] if params["adopt"] else ownership_problems(services)),
         *secret_problems(params),
     ]
     name = release.get("PRETTY_NAME", "")
@@ -271,7 +276,7 @@ def main() -> None:
         "emr": emr,
         "grafana_sources": stored_sources(params["grafana_database"]),
         "made": [service["name"] for service in params["services"] if is_installed(service)],
-        "users": [user.pw_name for user in folder_owners(params["folders"]) if user.pw_shell == USER_SHELL],
+        "users": [user.pw_name for user in folder_owners(params["folders"]) if is_usable(user)],
     }
     module.exit_json(changed=False, os=name, ansible_facts=facts)
 

@@ -67,6 +67,11 @@ options:
       seconds. If it dies meanwhile, what was live before is put back.
     type: float
     default: 6
+  adopt:
+    description: Whether to take over files, links and a unit that somebody else put there. Copies stay in
+      C(/var/lib/emr-monitoring-NAME-before). If the service does not work, what was there before runs again.
+    type: bool
+    default: false
   state_dir:
     description: The folder of the manifests on the node.
     type: path
@@ -253,6 +258,7 @@ ARGUMENTS: dict[str, Any] = {
     "hints": {"type": "dict", "default": {}},
     "timeout": {"type": "float", "default": 60},
     "watch": {"type": "float", "default": 6},
+    "adopt": {"type": "bool", "default": False},
     "state_dir": {"type": "path", "default": "/var/lib/ansible-template-tree"},
     "payload": {"type": "str", "no_log": True},
     "archives": {"type": "dict", "default": {}},

@@ -144,6 +144,7 @@ class Run(ServiceRun):
             "name": program.pop("name"),
             "archives": {},
             "job": None,
+            "adopt": False,
             "state_dir": str(node.folder / "state"),
         }
         self.payload = unpack(pack({"release": program, "plugins": plugins}))
@@ -204,7 +205,7 @@ def test_what_ran_stays_until_the_new_one_has_proved_itself(node: Node, monkeypa
     """A plugin, too, whatever was tried since and however few are kept."""
 
     def run(version: str, works: bool) -> None:
-        def apply(*_: Any) -> dict[str, Any]:
+        def apply(*_: Any, **__: Any) -> dict[str, Any]:
             if not works:
                 raise NotProvedError("refused")
             return {"changed": True, "warnings": []}

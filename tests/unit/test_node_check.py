@@ -521,8 +521,28 @@ def test_a_release_that_somebody_else_unpacked_is_none_of_ours(service: Service,
 def test_somebody_elses_service_is_a_problem_that_says_what_to_do(service: Service, tmp_path: Path) -> None:
     put(tmp_path / "etc/x/x.yml")
     (problem,) = node_services.ownership_problems([service.entry])
-    for words in ("Somebody else's emr-no-such-user", "etc/x/x.yml", "disable --now x.service", "neither overwritten"):
+    for words in (
+        "Somebody else's emr-no-such-user",
+        "etc/x/x.yml",
+        "disable --now x.service",
+        "neither overwritten",
+        "monitoring_adopt_existing: true",
+    ):
         assert words in problem
+
+
+@pytest.mark.parametrize(("shell", "recorded", "usable"), [
+    ("/usr/sbin/nologin", True, True),
+    ("/bin/bash", True, False),
+    # One of a service that was taken over.
+    ("/bin/false", False, True),
+])  # fmt: skip
+def test_a_user_that_the_project_did_not_make_stays_as_it_is(
+    tmp_path: Path, shell: str, recorded: bool, usable: bool
+) -> None:
+    if recorded:
+        (tmp_path / "emr-monitoring-grafana").mkdir()
+    assert node_services.is_usable(account("grafana", "/x", shell), tmp_path) is usable
 
 
 def folders(name: str, root: Path, data: Path, configuration: str = "") -> dict[str, Any]:
@@ -577,7 +597,9 @@ def test_data_among_the_releases_is_named(tmp_path: Path, data: str) -> None:
 def kept(tmp_path: Path) -> Kept:
     """Return a function that checks a key and a password of a node, and returns the problems."""
 
-    def problems(key: str | None, password: bool = True, replaced: Sequence[str] = ()) -> list[str]:
+    def problems(
+        key: str | None, password: bool = True, replaced: Sequence[str] = (), adopt: bool = False
+    ) -> list[str]:
         folder = tmp_path / "credentials"
         defaults = {"used_by": None, "sha256": None, "needed": True}
         secrets = [
@@ -598,7 +620,7 @@ def kept(tmp_path: Path) -> Kept:
                 "known": password,
             },
         ]
-        options = {"secrets_dir": "/home/me/secrets", "self_provisioned": str(tmp_path / "self")}
+        options = {"secrets_dir": "/home/me/secrets", "self_provisioned": str(tmp_path / "self"), "adopt": adopt}
         return node_secrets.secret_problems({**options, "secrets": secrets, "secrets_replaced": list(replaced)})
 
     for folder in ("credentials", "record", "self"):
@@ -684,6 +706,8 @@ def test_a_key_that_neither_side_has_is_refused_where_there_is_a_database(kept: 
     (problem,) = kept(None, False)
     assert f"{tmp_path}/grafana.db on the node was made with it, of which the node has no copy" in problem
     assert "copy the file from the controller that provisioned the node" in problem
+    assert "grafana.ini" not in problem
+    assert "the secret_key of its grafana.ini" in kept(None, False, adopt=True)[0]
     assert "monitoring_secrets_from_node" not in problem
     assert kept(None, False, replaced=["grafana_secret_key"]) == []
 

@@ -79,8 +79,8 @@ class Node:
         targets = {str(self.root / path): target for path, target in (links or {}).items()}
         return {"name": "app", "trees": {"t": tree}, "links": targets, "checks": [], "check_timeout": 60}
 
-    def apply(self, payload: dict[str, Any], proof: Proof, check: bool = False) -> dict[str, Any]:
-        return tree_apply.apply(payload, str(self.state), check, proof=proof)
+    def apply(self, payload: dict[str, Any], proof: Proof, check: bool = False, adopt: bool = False) -> dict[str, Any]:
+        return tree_apply.apply(payload, str(self.state), check, proof=proof, adopt=adopt)
 
     def snapshot(self) -> dict[str, tuple[int, str]]:
         """Everything but locks: path -> mode, and content or target."""
@@ -121,6 +121,42 @@ def test_what_works_stays_and_nothing_of_the_way_back_is_left(node: Node) -> Non
     assert {name for name in names if "undo" in name} == set()
     assert {"etc/app/more/d.yml", "opt/more"} <= names
     assert not {"etc/app/gone", "etc/app/gone/c.yml", "opt/gone"} & names
+
+
+def theirs(node: Node) -> None:
+    (node.root / "etc/app").mkdir(parents=True)
+    (node.root / "etc/app/a.yml").write_text("theirs")
+    (node.root / "etc/app/other.yml").write_text("theirs")
+    (node.root / "opt").mkdir()
+    (node.root / "opt/current").symlink_to("/usr/lib/theirs")
+
+
+def test_what_somebody_else_put_there_is_taken_over_where_that_is_wanted(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tmp_path / "before"
+    monkeypatch.setattr(tree_apply, "copies_folder", lambda _: str(before))
+    theirs(node)
+    taken = ["etc/app/a.yml", "opt/current"]
+    there = node.snapshot()
+    with pytest.raises(TreeError, match=r"a\.yml, .*current: this was there before.*monitoring_adopt_existing: true"):
+        node.apply(new(node), Proof())
+    said = node.apply(new(node), Proof(), check=True, adopt=True)["warnings"][0]
+    assert "would be taken over" in said
+    assert [path for path in taken if str(node.root / path) not in said] == []
+    # What does not work leaves what was there.
+    with pytest.raises(NotProvedError):
+        node.apply(new(node), Proof(works=False), adopt=True)
+    assert {path: there[path] for path in taken} == {path: node.snapshot()[path] for path in taken}
+    assert " taken over, with copies in" in node.apply(new(node), Proof(), adopt=True)["warnings"][0]
+    assert (node.root / "etc/app/a.yml").read_text() == "new a"
+    assert (node.root / "etc/app/other.yml").read_text() == "theirs"
+    copies = [f"{place}{node.root}" for place in before.iterdir()]
+    assert {Path(f"{copy}/etc/app/a.yml").read_text() for copy in copies} == {"theirs"}
+    assert {os.readlink(f"{copy}/opt/current") for copy in copies} == {"/usr/lib/theirs"}
+    assert before.stat().st_mode & 0o777 == 0o700
+    # Ours since.
+    assert node.apply(new(node), Proof())["changed"] is False
 
 
 @pytest.mark.parametrize(("kept", "there"), [(True, True), (False, False)])

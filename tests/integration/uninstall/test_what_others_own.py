@@ -114,6 +114,42 @@ def test_where_nobody_is_told_somebody_elses_alertmanager_runs_on(
     assert host.check_output(f"sudo cat {file}") == "theirs"
 
 
+def test_somebody_elses_services_are_taken_over_where_that_is_wanted(
+    host: Host, playbook: Playbook, bare: set[str]
+) -> None:
+    for service in SERVICES:
+        put(host, *service)
+    old = {unit: state(host, unit)["MainPID"] for _, unit, _ in SERVICES}
+    # What does not work leaves the old one, which runs again.
+    fault = {"Service": {"ExecStartPost": "/bin/false"}}
+    done = playbook("site.yml", monitoring_adopt_existing=True, prometheus_unit_dropin=fault)
+    refused(done, "What was live before was put back and runs again")
+    _, unit, file = SERVICES[0]
+    assert host.check_output(f"sudo cat {file}") == "theirs"
+    assert "sleep infinity" in host.check_output(f"systemctl show --property=ExecStart {unit}")
+    assert state(host, unit)["ActiveState"] == "active"
+
+    done = playbook("site.yml", monitoring_adopt_existing=True)
+    assert done.returncode == 0, done.stdout
+    said = " ".join(done.stdout.split())
+    for name, unit, file in SERVICES:
+        assert f"{file}, /etc/systemd/system/{unit}" in said or name == "alertmanager"
+        assert state(host, unit)["MainPID"] not in ("0", old[unit])
+        copies = host.check_output(f"sudo sh -c 'cat /var/lib/emr-monitoring-{name}-before/*{file}'")
+        assert set(copies.split()) == {"theirs"}
+        assert host.user(name).shell == "/bin/false"
+    # It is the project's from now on, and stays as it is.
+    done = playbook("site.yml")
+    assert re.findall(r"changed=(\d+)", done.stdout)[-1] == "0", done.stdout
+
+    changes(playbook, uninstall_purge_data=True)
+    for name, _, file in SERVICES:
+        assert host.user(name).exists
+        theirs = f"/var/lib/emr-monitoring-{name}-before {Path(file).parent}"
+        host.check_output(f"sudo sh -c 'rm -r {theirs} && userdel {name}'")
+    assert listing(host) ^ bare == set()
+
+
 SHARED = "/mnt/shared"
 
 
