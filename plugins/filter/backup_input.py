@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, loses_space
 
 # Of how many days, weeks and months the last backup stays, where the user does not say it.
 KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
@@ -33,6 +33,8 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
     gate.problems += _unusable(str(written["repository"] or ""), written["folders"])
     if "\n" in str(written["schedule"] or ""):
         gate.refuse("backup_schedule", written["schedule"], "write one line, such as '*-*-* 03:00'")
+    if loses_space(str(written["password"])):
+        gate.problems.append(f"backup_password {LOST_SPACE}")
     if "@" in str(written["proxy"] or ""):
         gate.problems.append(
             "monitoring_download_proxy has a login, which the download of restic would show in the list of processes: "

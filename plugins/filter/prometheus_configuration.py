@@ -107,6 +107,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     ]
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
     config = passwords_in_files(_sections(meant, jobs, remote["entries"]), settings["password_salt"])
+    problems += config["problems"]
     rules_dirs = [*settings["rules_dirs"], *meant["rules_dirs"]]
     files = {
         **brought["files"],

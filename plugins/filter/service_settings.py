@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback, served_path
-from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, loses_space
 from ansible_collections.emr.monitoring.plugins.test.systemd import systemd_memory_limit
 
 URL = re.compile(r"(https?://[^/?#\s]+(/[^?#\s]*)?)?")
@@ -150,6 +150,8 @@ def grafana_login_problems(settings: Mapping[str, Any]) -> list[str]:
             problems.append(f"grafana_{password} has fewer than 12 characters. Choose a longer one.")
         if CONTROL.search(value):
             problems.append(f"grafana_{password} holds a line break or the like. Choose another one.")
+        elif loses_space(value):
+            problems.append(f"grafana_{password} {LOST_SPACE}")
         if not re.fullmatch(r"[^:\s$%]+", _text(settings[user])):
             problems.append(f"grafana_{user} is '{settings[user]}': it can hold no space and none of : $ %.")
     return problems

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain
-from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, loses_space
 
 VARIABLE = "grafana_database"
 KEYS = ("host", "name", "user", "password", "ssl_mode", "ca")
@@ -73,6 +73,8 @@ def _problems(database: Mapping[str, str]) -> list[str]:
         )
     if re.search(r"[\x00-\x1f\x7f]", database["password"]):
         problems.append(f"{VARIABLE}.password holds a line break or the like. Choose another one.")
+    elif loses_space(database["password"]):
+        problems.append(f"{VARIABLE}.password {LOST_SPACE}")
     for key in ("name", "user"):
         if re.search(r"[\s$%;#'\"\\]", database[key]):
             problems.append(f"{VARIABLE}.{key} is {database[key]!r}: it can hold no space and none of $ % ; # ' \" \\.")

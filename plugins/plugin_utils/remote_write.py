@@ -16,7 +16,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_files import
     aws_credentials,
     in_files,
 )
-from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written, kind
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, kind, loses_space
 
 VARIABLE = "prometheus_remote_write"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -183,7 +183,9 @@ def _login_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
     elif sigv4.get("access_key") and sigv4.get("profile"):
         yield f"{where}.sigv4 has a profile and keys of its own: leave one of them out."
     for path in (*IN_FILES, ("sigv4", "access_key"), ("sigv4", "secret_key")):
-        above = at(entry, path[:-1])
+        above, secret = at(entry, path[:-1]), at(entry, path)
+        if isinstance(secret, str) and "-----BEGIN" not in secret and loses_space(secret):
+            yield f"{where}.{'.'.join(path)} {LOST_SPACE}"
         if not isinstance(at(entry, path), str | None):
             yield f"{where}.{'.'.join(path)} is {kind(at(entry, path))}: write one text."
         if isinstance(above, Mapping) and path[-1] in above and f"{path[-1]}_file" in above:
@@ -204,6 +206,8 @@ def _header_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.{option} holds {str(name)!r}, which is no name of a header."
             parts = value.values() if isinstance(value, Mapping) else [[value]]
             texts = all(isinstance(part, list) and all(isinstance(text, str) for text in part) for part in parts)
+            if texts and any(loses_space(text) for part in parts for text in part):
+                yield f"{where}.{option}.{name} {LOST_SPACE}"
             if isinstance(value, Mapping) != (option == "http_headers") or not texts:
                 yield (
                     f"{where}.{option}.{name} is not as Prometheus has it: headers: {{NAME: value}}, or http_headers: "

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_own
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import duration
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, loses_space
 
 PATH = "__metrics_path__"
 
@@ -119,24 +120,29 @@ def passwords_in_files(config: Any, salt: str) -> dict[str, Any]:
 
     :param config: a configuration in Prometheus' syntax
     :param salt: random text that goes into the names of the files, so that these give nothing away
-    :returns: ``config``, in which each ``basic_auth`` names a file, and ``files``, name -> password
+    :returns: ``config``, in which each ``basic_auth`` names a file; ``files``, name -> password; and ``problems``, a
+        list of sentences
     """
     files: dict[str, str] = {}
+    problems: list[str] = []
 
-    def without_passwords(part: Any, name: str = "") -> Any:
+    def without_passwords(part: Any, name: str = "", where: str = "") -> Any:
         if isinstance(part, Mapping):
-            shown = in_file(part) if name == "basic_auth" and "password" in part else part
-            return {key: without_passwords(value, key) for key, value in shown.items()}
-        return [without_passwords(value) for value in part] if isinstance(part, list | tuple) else part
+            inside = f"job {part['job_name']}" if "job_name" in part else where or name
+            shown = in_file(part, inside) if name == "basic_auth" and "password" in part else part
+            return {key: without_passwords(value, key, inside) for key, value in shown.items()}
+        return [without_passwords(value, name, where) for value in part] if isinstance(part, list | tuple) else part
 
-    def in_file(login: Mapping[str, Any]) -> dict[str, Any]:
+    def in_file(login: Mapping[str, Any], where: str) -> dict[str, Any]:
         password = str(login["password"])
+        if loses_space(password):
+            problems.append(f"The password in basic_auth of {where} {LOST_SPACE}")
         # Another password has another name, for the reload to see it.
         file = f"password-{hashlib.sha256(f'{salt}{password}'.encode()).hexdigest()[:8]}"
         files[file] = password
         return {key: value for key, value in login.items() if key != "password"} | {"password_file": file}
 
-    return {"config": without_passwords(config), "files": files}
+    return {"config": without_passwords(config), "files": files, "problems": problems}
 
 
 def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

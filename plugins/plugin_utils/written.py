@@ -139,6 +139,17 @@ class Written:
         return list(value) if isinstance(value, list | tuple) else [value]
 
 
+def loses_space(secret: str) -> bool:
+    """Tell whether a secret is another one where it is read from a file, as Prometheus, Grafana and restic read it.
+
+    They leave out white space at both ends. The end of a line is not meant as part of a secret.
+    """
+    return secret.strip() != secret.rstrip("\r\n")
+
+
+LOST_SPACE = "begins or ends with a space, which is left out where it is read from a file: choose another one."
+
+
 def kind(value: Any) -> str:
     """Say what a value is, and nothing of what it holds."""
     if isinstance(value, bool):

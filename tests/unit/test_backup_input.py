@@ -9,7 +9,7 @@ from ansible_collections.emr.monitoring.plugins.filter.backup_input import backu
 
 WRITTEN: dict[str, Any] = {
     "repository": "/srv/backup", "keep": {}, "environment": {}, "version": "0.18.1", "architecture": "amd64",
-    "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00", "proxy": "",
+    "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00", "proxy": "", "password": "",
     "folders": {"prometheus_data_dir": "/mnt/prometheus/data", "grafana_data_dir": "/mnt/grafana/data"},
 }  # fmt: skip
 
@@ -66,6 +66,7 @@ def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> Non
         ("keep", {"daily": "many"}, "backup_keep.daily is 'many': write a whole number"),
         ("keep", 7, "backup_keep is 7: write a mapping"),
         ("environment", {"KEY": False}, "backup_environment.KEY is False: YAML has read it"),
+        ("password", "needle ", "backup_password begins or ends with a space"),
         ("environment", {"KEY=x": "y"}, "backup_environment holds 'KEY=x', which is no name of a variable"),
         ("environment", ["KEY=x"], "backup_environment is a list: write a mapping"),
         ("version", "0.1.0", "backup_restic_checksums has no 0.1.0 for amd64"),

@@ -11,7 +11,10 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.emr.monitoring.plugins.filter.listen import own_addresses
-from ansible_collections.emr.monitoring.plugins.filter.service_settings import download_proxy_problems
+from ansible_collections.emr.monitoring.plugins.filter.service_settings import (
+    download_proxy_problems,
+    grafana_login_problems,
+)
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.lookup.misspelt_variables import LookupModule
 from ansible_collections.emr.monitoring.plugins.plugin_utils.bcrypt_hash import bcrypt_hash
@@ -265,7 +268,20 @@ def test_the_name_of_a_password_file_changes_with_the_password_and_gives_nothing
 
 def test_what_is_no_login_keeps_its_password() -> None:
     config = {"openstack_sd_configs": [{"password": "there is no option for a file"}]}
-    assert passwords_in_files(config, "salt") == {"config": config, "files": {}}
+    assert passwords_in_files(config, "salt") == {"config": config, "files": {}, "problems": []}
+
+
+@pytest.mark.parametrize("password", ["needle ", " needle", "needle \n", "\tneedle"])
+def test_a_password_that_would_be_another_one_in_a_file_is_refused(password: str) -> None:
+    jobs = [{"job_name": "x", "basic_auth": {"username": "u", "password": password}}]
+    (problem,) = passwords_in_files({"scrape_configs": jobs}, "salt")["problems"]
+    assert problem.startswith("The password in basic_auth of job x begins or ends with a space")
+    (problem,) = passwords_in_files({"alerting": {"alertmanagers": jobs[0]}}, "salt")["problems"]
+    assert "needle" not in problem
+
+
+def test_the_end_of_a_line_is_no_part_of_a_password() -> None:
+    assert passwords_in_files({"basic_auth": {"password": "as a block in YAML\n"}}, "salt")["problems"] == []
 
 
 SELF_SCRAPE = {"basic_auth": {"username": "admin"}, "scheme": "https", "tls_config": {"ca_file": "mine"}}
@@ -432,3 +448,24 @@ def test_what_is_no_address_of_a_proxy_is_refused_and_not_shown(proxy: str) -> N
     (problem,) = download_proxy_problems(proxy)
     assert problem.startswith("monitoring_download_proxy is no address of a proxy")
     assert "needle" not in problem
+
+
+GRAFANA = {"admin_user": "admin", "admin_password": "needle-4711-", "metrics": True, "metrics_username": "metrics"}
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("needle", "has fewer than 12 characters"),
+        ("needle-4711\n-", "holds a line break"),
+        ("needle-4711- ", "begins or ends with a space"),
+        (" needle-4711-", "begins or ends with a space"),
+    ],
+)
+@pytest.mark.parametrize("name", ["admin_password", "metrics_password"])
+def test_a_password_that_grafana_would_not_take_as_it_is_is_refused(name: str, password: str, said: str) -> None:
+    settings = {"metrics_password": "needle-4711-", **GRAFANA, name: password}
+    (problem,) = grafana_login_problems(settings)
+    assert problem.startswith(f"grafana_{name} {said}")
+    assert grafana_login_problems({**settings, name: "needle-4711-"}) == []
+    assert bool(grafana_login_problems({**settings, "metrics": False})) is (name == "admin_password")

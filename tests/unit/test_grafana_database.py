@@ -51,6 +51,7 @@ def test_nothing_is_sqlite(nothing: Any) -> None:
         ({"ssl_mode": "require"}, "ssl_mode is 'require', and grafana_database.host is not this node"),
         ({"ssl_mode": "disable", "host": "10.0.0.5:5432"}, "Use verify-full"),
         ({"password": "a\nb"}, "password holds a line break"),
+        ({"password": "needle-4711 "}, "grafana_database.password begins or ends with a space"),
         ({"user": "a b"}, "user is 'a b': it can hold no space"),
         ({"name": "$__env{X}"}, "name is"),
         ({"ca": "no certificate"}, "ca is no certificate: write the PEM text"),

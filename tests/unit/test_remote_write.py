@@ -204,6 +204,13 @@ def test_a_file_for_google_or_azure_is_named_in_full() -> None:
         ({"name": "a", "url": URL, "sigv4": {}}, "sigv4 has no region: write the one of the workspace"),
         ({"name": "a", "url": URL, "sigv4": None}, "prometheus_remote_write, a.sigv4 is empty: fill it in"),
         ({"name": "a", "url": URL, "authorization": None}, "prometheus_remote_write, a.authorization is empty"),
+        ({"name": "a", "url": URL, "basic_auth": {"password": "needle "}}, "a.basic_auth.password begins or ends with"),
+        ({"name": "a", "url": URL, "bearer_token": " needle"}, "a.bearer_token begins or ends with a space"),
+        ({"name": "a", "url": URL, "headers": {"X-A": "needle\t"}}, "a.headers.X-A begins or ends with a space"),
+        (
+            {"name": "a", "url": URL, "http_headers": {"X-A": {"secrets": [" needle"]}}},
+            "a.http_headers.X-A begins or ends with a space",
+        ),
         ({"name": "a", "url": URL, "basic_auth": "needle"}, "a.basic_auth is a text: write a mapping"),
         ({"name": "a", "url": URL, "tls_config": ["needle"]}, "a.tls_config is a list: write a mapping"),
         ({"name": "a", "url": URL, "oauth2": {}}, "a.oauth2 has no client_id and no token_url"),
