@@ -106,7 +106,7 @@ molecule-remote: .venv/installed
 	else molecule test --scenario-name remote; fi
 
 # restic is TESTBED_RESTIC_ARCHIVE, or built by Go.
-molecule-backup: .venv/installed
+molecule-backup: .venv/aws
 	@if lacks=$$(python molecule/testbed/restic.py missing); then echo "SKIPPED backup: this machine lacks $$lacks"; \
 	else molecule test --scenario-name backup; fi
 

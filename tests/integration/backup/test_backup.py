@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,6 +139,34 @@ def test_the_repository_may_be_any_folder(host: Host, playbook: Playbook, folder
     done = playbook("playbooks/backup.yml", backup_repository=f"/{folder}/backups")
     assert done.returncode == 0, done.stdout
     assert len(host.check_output(f"sudo ls /{folder}/backups/snapshots").split()) == 1
+
+
+@pytest.fixture
+def s3(host: Host) -> Iterator[str]:
+    """Start a stand-in for S3 beside the nodes, with an empty bucket; return its address."""
+    gateway = host.check_output("ip route show default").split()[2]
+    with socket.create_server((gateway, 0)) as free:
+        port = free.getsockname()[1]
+    command = [PROJECT / ".venv/bin/moto_server", "--host", gateway, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as moto:
+        address = f"http://{gateway}:{port}"
+        made = f"curl --silent --fail --request PUT {address}/bucket"
+        assert poll(lambda: host.run(made).rc == 0, 60)
+        yield address
+        moto.kill()
+
+
+def test_a_bucket_keeps_them_too(host: Host, playbook: Playbook, s3: str) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "needle-4711", "AWS_SECRET_ACCESS_KEY": "needle-4712"}
+    options = {"backup_repository": f"s3:{s3}/bucket/monitoring", "backup_environment": keys}
+    for _ in range(2):
+        done = playbook("playbooks/backup.yml", **options)
+        assert done.returncode == 0, done.stdout
+        assert "snapshot " in done.stdout
+        assert "needle" not in done.stdout
+    done = playbook("playbooks/restore.yml", **options, backup_into_running=True)
+    assert done.returncode == 0, done.stdout
+    assert "0 blocks" in done.stdout
 
 
 @pytest.mark.usefixtures("backup")
