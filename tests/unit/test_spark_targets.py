@@ -43,7 +43,7 @@ def answered(*found: dict[str, Any]) -> str:
         ([RUNS], [MADE]),
         ([{**RUNS, "name": "again application_1795751097541_0009"}], [MADE]),
         ([{**RUNS, "name": 'again "/proxy/application_1795751097541_0009/"'}], [MADE]),
-        ([{"trackingUrl": f"https://a:1/proxy/{MADE[:-1]}{number}/"} for number in (3, 2)], [MADE[:-1] + "2", MADE[:-1] + "3"]),
+        ([RUNS, {"trackingUrl": "https://primary:20889/proxy/application_1_1/"}], [MADE, "application_1_1"]),
     ],
     ids=["none", "one", "one that is named as another", "one whose name is an address", "two"],
 )  # fmt: skip
@@ -83,8 +83,8 @@ def test_the_list_follows_what_runs_and_stays_while_nobody_answers(
 ) -> None:
     address, say = resourcemanager
     listed = tmp_path / "applications.json"
-    command = [sys.executable, PROGRAM, listed, f"--resourcemanager={address}", "--proxy=primary:20888", "--interval=0.05"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    options = (f"--resourcemanager={address}", "--proxy=primary:20888", "--interval=0.05")
+    with subprocess.Popen([sys.executable, PROGRAM, listed, *options], stdout=subprocess.PIPE, text=True) as process:
 
         def becomes(ids: list[str]) -> bool:
             deadline = time.monotonic() + 20

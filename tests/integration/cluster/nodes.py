@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 
 SPARK = (
-    "HADOOP_CONF_DIR=/etc/hadoop/conf HADOOP_USER_NAME=hdfs JAVA_HOME=/usr /usr/lib/spark/bin/spark-submit --master yarn "
-    "--deploy-mode cluster --num-executors 2 --driver-memory 512m --executor-memory 512m "
+    "HADOOP_CONF_DIR=/etc/hadoop/conf HADOOP_USER_NAME=hdfs JAVA_HOME=/usr /usr/lib/spark/bin/spark-submit "
+    "--master yarn --deploy-mode cluster --num-executors 2 --driver-memory 512m --executor-memory 512m "
     "--conf spark.yarn.jars='local:/usr/lib/spark/jars/*' --conf spark.yarn.submit.waitAppCompletion=false"
 )
 HADOOP = "java -cp '/etc/hadoop/conf:/usr/lib/hadoop/*'"
@@ -58,4 +58,4 @@ class Node:
         options = " ".join(f"--conf {shlex.quote(f'{key}={value}')}" for key, value in properties.items())
         self.run(f"cat >/srv/{name}.py <<'END'\n{program}END")
         said = self.run(f"{SPARK} --name {name} {options} /srv/{name}.py 2>&1")
-        return re.findall(r"Submitted application (\w+)", said)[0]
+        return str(re.findall(r"Submitted application (\w+)", said)[0])
