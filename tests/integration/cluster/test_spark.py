@@ -105,7 +105,7 @@ def test_an_application_is_read_while_it_runs_and_leaves_when_it_ends(
         Node(f"{primary.name}-core-{core}").run(f"touch {END}")
     assert poll(lambda: targets() == {}, 60), targets()
     assert poll(lambda: ask(f'{{job="spark", instance="{made}"}}') == [], 30)
-    assert ask('count_over_time(ALERTS{job="spark", alertstate="firing"}[10m])') == []
+    assert ask(f'last_over_time(ALERTS{{instance="{made}", alertstate="firing"}}[5m])') == []
     assert "NONE spark" in run()
 
 
