@@ -64,7 +64,7 @@ lint-python: .venv/installed
 	@ruff format --check . molecule/testbed/grafana_standin/bin/grafana
 
 lint-types: .venv/installed
-	@mypy collections/ansible_collections/emr/monitoring/plugins roles/backup/files dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
+	@mypy collections/ansible_collections/emr/monitoring/plugins roles/backup/files contrib dashboards bench pins.py reference.py molecule tests molecule/testbed/grafana_standin/bin/grafana
 
 lint-shell: .venv/installed
 	@shellcheck $(SCRIPTS)

@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,11 @@ from progress import say
 
 HADOOP = testbed.TESTBED / "hadoop"
 JARS = testbed.CACHE / "hadoop-jars"
+SPARK = testbed.CACHE / "spark"
 MAVEN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 PRIMARY, *CORES = [f"ip-172-31-0-{number}" for number in (10, 11, 12)]
+# What is kept of the package pyspark, and where the scripts of Spark's releases look for it.
+SPARK_FOLDERS = {"deps/bin/": "bin/", "deps/jars/": "jars/", "lib/": "python/lib/"}
 # Times that are short enough for a test: Hadoop itself takes ten minutes to give a node up.
 SITES: dict[str, dict[str, str]] = {
     "core-site": {
@@ -41,6 +45,7 @@ SITES: dict[str, dict[str, str]] = {
     "yarn-site": {
         "yarn.resourcemanager.hostname": PRIMARY,
         "yarn.resourcemanager.resource-tracker.address": f"{PRIMARY}:8025",
+        "yarn.web-proxy.address": f"{PRIMARY}:20888",
         "yarn.nodemanager.address": "${yarn.nodemanager.hostname}:8041",
         "yarn.nodemanager.resource.memory-mb": "2048",
         "yarn.nodemanager.resource.cpu-vcores": "4",
@@ -63,8 +68,9 @@ DAEMONS = {
     "hadoop-hdfs-datanode": ("hdfs", 96, "org.apache.hadoop.hdfs.server.datanode.DataNode"),
     "hadoop-yarn-resourcemanager": ("yarn", 160, "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"),
     "hadoop-yarn-nodemanager": ("yarn", 96, "org.apache.hadoop.yarn.server.nodemanager.NodeManager"),
+    "hadoop-yarn-proxyserver": ("yarn", 64, "org.apache.hadoop.yarn.server.webproxy.WebAppProxyServer"),
 }
-ON_PRIMARY = ("hadoop-hdfs-namenode", "hadoop-yarn-resourcemanager")
+ON_PRIMARY = ("hadoop-hdfs-namenode", "hadoop-yarn-resourcemanager", "hadoop-yarn-proxyserver")
 ON_CORE = ("hadoop-hdfs-datanode", "hadoop-yarn-nodemanager")
 # How EMR describes what is not the primary node.
 CORE_NODE = '{"isMaster": false, "instanceGroupId": "ig-TESTBED-CORE"}'
@@ -112,6 +118,32 @@ def ensure_jars() -> Path:
         shutil.rmtree(JARS)
         raise testbed.TestbedError(f"Hadoop's jars are not those of {HADOOP / 'jars.sha256'}: removed, try again.")
     return JARS
+
+
+def ensure_spark() -> Path:
+    """Have Spark, as PyPI's package pyspark has it, in the layout of Spark's own releases.
+
+    :raises TestbedError: it cannot be had, or has another checksum than the pinned one
+    """
+    if not SPARK.is_dir():
+        part = SPARK.with_name("spark.part")
+        shutil.rmtree(part, ignore_errors=True)
+        testbed.patiently(
+            "downloading Spark, the package pyspark (317 MB)",
+            sys.executable, "-m", "pip", "download", "-v", "--no-cache-dir", "--no-deps", "--require-hashes",
+            f"--dest={part}", f"--requirement={testbed.TESTBED / 'spark' / 'requirements.txt'}",
+        )  # fmt: skip
+        (archive,) = part.iterdir()
+        with tarfile.open(archive) as package:
+            for member in package:
+                inside = member.name.partition("/")[2]
+                kept = [place for folder, place in SPARK_FOLDERS.items() if inside.startswith(folder)]
+                if member.isfile() and kept:
+                    member.name = kept[0] + member.name.rpartition("/")[2]
+                    package.extract(member, part, filter="data")
+        archive.unlink()
+        part.rename(SPARK)
+    return SPARK
 
 
 def ensure_image(node_image: str) -> str:
@@ -182,15 +214,16 @@ def names(primary: str) -> list[str]:
     return [primary, *(f"{primary}-core-{number}" for number in range(1, len(CORES) + 1))]
 
 
-def create(name: str, ssh_port: int, published: tuple[int, ...] = ()) -> None:
+def create(name: str, ssh_port: int, published: tuple[int, ...] = (), *, spark: bool = False) -> None:
     """Start the cluster, unless it runs, and wait until HDFS and YARN have both core nodes.
 
     :param name: name of the primary node; those of the core nodes end in ``-core-1`` and ``-core-2``
     :param ssh_port: port of this machine's loopback for ssh to the primary; the core nodes have the following two
+    :param spark: whether the nodes have Spark, too
     """
     jars = ensure_jars()
     image = ensure_image(testbed.ensure_archives())
-    mounts = [f"{jars}:/usr/lib/hadoop:ro"]
+    mounts = [f"{jars}:/usr/lib/hadoop:ro", *([f"{ensure_spark()}:/usr/lib/spark:ro"] if spark else [])]
     for number, (node, host) in enumerate(zip(names(name), (PRIMARY, *CORES), strict=True)):
         ports = () if number else published
         testbed.create(node, ssh_port + number, ports, "bookworm", java_image=image, hostname=host, mounts=mounts)
@@ -198,7 +231,7 @@ def create(name: str, ssh_port: int, published: tuple[int, ...] = ()) -> None:
             write(node, "/mnt/var/lib/info/instance.json", CORE_NODE)
         start_daemons(node, ON_CORE if number else ON_PRIMARY)
     began = time.monotonic()
-    pages = [(name, f"http://{PRIMARY}:9870/prom"), (name, f"http://{PRIMARY}:8088/prom")]
+    pages = [(name, f"http://{PRIMARY}:{port}/prom") for port in (9870, 8088, 20888)]
     pages += [(name, f"http://{host}:{port}/prom") for host in CORES for port in (9864, 8042)]
     testbed.wait_for(lambda: all(serves(*page) for page in pages), "The first answer of each of Hadoop's daemons", 180)
     say(f"HDFS and YARN answer after {time.monotonic() - began:.0f} s")
@@ -218,6 +251,7 @@ def main() -> int:
     creating.add_argument("name", type=testbed.node_name)
     creating.add_argument("--ssh-port", type=int, required=True)
     creating.add_argument("--publish", type=int, action="append", default=[])
+    creating.add_argument("--spark", action="store_true")
     commands.add_parser("destroy", help="remove a cluster").add_argument("name", type=testbed.node_name)
     commands.add_parser("missing", help="say what this machine lacks for a cluster; fail where it has all")
     arguments = parser.parse_args()
@@ -230,7 +264,7 @@ def main() -> int:
 def carry_out(arguments: argparse.Namespace) -> None:
     """Start or remove a cluster."""
     if arguments.command == "create":
-        create(arguments.name, arguments.ssh_port, tuple(arguments.publish))
+        create(arguments.name, arguments.ssh_port, tuple(arguments.publish), spark=arguments.spark)
     elif shutil.which("docker") and testbed.succeeds("docker", "info"):
         destroy(arguments.name)
 

@@ -16,6 +16,7 @@ LOCKED = (
     "requirements-browser.txt",
     "contrib/emr/requirements.txt",
     "molecule/testbed/demo/requirements.txt",
+    "molecule/testbed/spark/requirements.txt",
     "tests/aws/collection.txt",
 )
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from dataclasses import dataclass
 
+SPARK = (
+    "HADOOP_CONF_DIR=/etc/hadoop/conf HADOOP_USER_NAME=hdfs JAVA_HOME=/usr /usr/lib/spark/bin/spark-submit "
+    "--master yarn --deploy-mode cluster --num-executors 2 --driver-memory 512m --executor-memory 512m "
+    "--conf spark.yarn.jars='local:/usr/lib/spark/jars/*' --conf spark.yarn.submit.waitAppCompletion=false"
+)
 HADOOP = "java -cp '/etc/hadoop/conf:/usr/lib/hadoop/*'"
 
 
@@ -42,3 +48,14 @@ class Node:
             f'"resource":{{"memory":{megabytes},"vCores":1}}}}'
         )
         self.run(f"curl -sf -X POST -H 'Content-Type: application/json' '{api}?user.name=hadoop' -d '{body}'")
+
+    def spark(self, name: str, program: str, properties: dict[str, str]) -> str:
+        """Have YARN run an application of Spark, and return its id.
+
+        :param program: in Python
+        :param properties: of Spark, as in its file spark-defaults.conf
+        """
+        options = " ".join(f"--conf {shlex.quote(f'{key}={value}')}" for key, value in properties.items())
+        self.run(f"cat >/srv/{name}.py <<'END'\n{program}END")
+        said = self.run(f"{SPARK} --name {name} {options} /srv/{name}.py 2>&1")
+        return str(re.findall(r"Submitted application (\w+)", said)[0])
