@@ -20,7 +20,8 @@ from ansible_collections.emr.monitoring.plugins.modules.service import (
     REQUIRED_IF,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.archive_cache import cached_archive, check_cache
-from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import Renderer, pack
+from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import Renderer, pack, texts
+from ansible_collections.emr.monitoring.plugins.plugin_utils.yaml_places import with_places
 
 # Seconds between two lines about work that goes on.
 SAID_EVERY = 8.0
@@ -69,9 +70,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             for release in releases:
                 if release.fetch == "controller" and local_path(release.url) is None:
                     check_cache(release)
-            return self._converge(arguments, {release.label: release for release in releases}, task_vars)
+            answer = self._converge(arguments, {release.label: release for release in releases}, task_vars)
         except ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error
+        if answer.get("failed"):
+            answer["msg"] = with_places(str(answer.get("msg", "")), texts(payload.get("trees", {})))
+        return answer
 
     def _converge(
         self, arguments: dict[str, Any], releases: Mapping[str, Release], task_vars: dict[str, Any] | None

@@ -52,8 +52,23 @@ def certificate_server_name(certificate: str) -> str:
     return next((name for found in _parse_chain(certificate)[:1] for name in _names(found)), "").replace("*", "any", 1)
 
 
+def pair_problems(certificate: str, key: str, certificate_name: str, key_name: str) -> list[str]:
+    """Say what is wrong with a certificate and a key as a pair, whatever they are for.
+
+    :param certificate: PEM text, as `key`
+    :param certificate_name: what the sentences call it, as `key_name`
+    """
+    return [problem.format(certificate_name, key_name) for problem in _pair_problems(certificate, key)]
+
+
 def _problems(certificate: str, key: str) -> Iterator[str]:
     """Yield sentences with {0} for the certificate's variable and {1} for the key's."""
+    yield from _pair_problems(certificate, key)
+    for leaf in _parse_chain(certificate)[:1]:
+        yield from _leaf_problems(leaf)
+
+
+def _pair_problems(certificate: str, key: str) -> Iterator[str]:
     chain = _parse_chain(certificate)
     if not chain:
         yield f"{{0}} is no certificate in PEM form. {_REMEDY.format('CERTIFICATE')}"
@@ -68,8 +83,6 @@ def _problems(certificate: str, key: str) -> Iterator[str]:
         yield f"{{1}} is no private key in PEM form. {_REMEDY.format('PRIVATE KEY')}"
     else:
         yield from _mismatch(chain, private_key)
-    for leaf in chain[:1]:
-        yield from _leaf_problems(leaf)
 
 
 def _parse_chain(text: str) -> list[x509.Certificate]:

@@ -13,6 +13,7 @@ from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import p
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import plain, yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import named_file_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_write import remote_write
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     impossible_thresholds,
@@ -49,8 +50,11 @@ HARMLESS = [
     "scrape_configs.*relabel_configs.action",
     "scrape_configs.*relabel_configs.source_labels",
     "scrape_configs.*relabel_configs.target_label",
-    "scrape_configs.basic_auth.password_file",
-    "scrape_configs.tls_config.ca_file",
+    "scrape_configs.*_file",
+    "scrape_configs.*.*_file",
+    "scrape_configs.follow_redirects",
+    "scrape_configs.enable_*",
+    "scrape_configs.tls_config.insecure_skip_verify",
     "scrape_configs.tls_config.server_name",
     "remote_write.name",
     "remote_write.remote_timeout",
@@ -76,7 +80,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
         each way to write it, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
-        which the node reaches it; ``remote_write``, see the function of that name
+        which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that name
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
         ``static_targets`` by job; ``discoveries``, see there; ``remote_write``, its entries as they are rendered, and
@@ -96,8 +100,10 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         meant["global"].get("external_labels", {}),
         static_targets(moved),
     )
+    sections = _sections(meant, moved, remote["entries"])
     problems = [
         *meant["problems"],
+        *named_file_problems(sections, brought["files"], settings["remote_write"]["config_dir"], settings["data_dir"]),
         *_job_problems(meant["jobs"], meant["global"]),
         *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),

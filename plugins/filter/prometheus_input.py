@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils import remote_write
+from ansible_collections.emr.monitoring.plugins.plugin_utils.prometheus_types import listed, typed
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Prometheus reads, whatever YAML makes of it.
@@ -61,10 +63,23 @@ def _jobs(gate: Written, variable: str, value: Any) -> list[dict[str, Any]]:
             continue
         where = f"{variable}, job {name}"
         meant = {key: _value(gate, f"{where}.{key}", key, item) for key, item in job.items() if key != "job_name"}
+        for key in [key for key in meant if str(key).endswith("_configs")]:
+            meant[key] = _mappings(gate, f"{where}.{key}", meant[key])
         if "static_configs" in meant:
             groups = gate.sequence(f"{where}.static_configs", meant["static_configs"])
             meant["static_configs"] = [_group(gate, f"{where}.static_configs", group) for group in groups]
         found.append({"job_name": name, **meant})
+    return found
+
+
+def _mappings(gate: Written, where: str, value: Any) -> list[Any]:
+    """Return a list of mappings; an empty one stands for what is left empty."""
+    found = []
+    for item in gate.sequence(where, value):
+        if isinstance(item, Mapping | None):
+            found.append(item or {})
+        else:
+            gate.refuse(where, item, "write a list of mappings, name: value", secret=True)
     return found
 
 
@@ -78,8 +93,8 @@ def _group(gate: Written, where: str, group: Any) -> dict[str, Any]:
 
 
 def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
-    """Return a value of Prometheus' configuration; what is meant as text is text."""
-    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=lambda where, key, value: value)
+    """Return a value of Prometheus' configuration; what is meant as text is text, and what as a list a list."""
+    return gate.structure(where, key, listed(key, value), text=TEXT, text_below=TEXT_BELOW, other=partial(typed, gate))
 
 
 def _remote(gate: Written, where: str, key: Any, value: Any) -> Any:
@@ -87,10 +102,10 @@ def _remote(gate: Written, where: str, key: Any, value: Any) -> Any:
     return gate.structure(
         where,
         key,
-        value,
+        listed(key, value),
         text=TEXT | remote_write.TEXT,
         text_below=TEXT_BELOW | remote_write.TEXT_BELOW,
-        other=lambda where, key, value: value,
+        other=partial(typed, gate),
     )
 
 

@@ -44,7 +44,8 @@ ROLES = Path(__file__).parents[2] / "roles"
 # Texts that say something by being empty: no login, no HTTPS, no address of its own. Nothing at all is the same.
 MAY_BE_EMPTY = {
     *("tls_certificate", "tls_key", "monitoring_download_proxy"),
-    *("grafana_metrics_password", "grafana_dashboards_folder", "emr_cluster_hadoop.ca", "grafana_database.ca"),
+    *("grafana_metrics_password", "grafana_dashboards_folder", "grafana_dashboards_refresh"),
+    *("emr_cluster_hadoop.ca", "grafana_database.ca"),
     *(f"{role}_{name}" for role in ("prometheus", "alertmanager", "grafana") for name in (
         "external_url", "password", "password_salt", "tls_certificate", "tls_key"
     )),

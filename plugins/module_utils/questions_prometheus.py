@@ -96,6 +96,8 @@ class Prometheus:
                     f"Prometheus does not send its alerts to all of prometheus_alertmanagers. It leaves out {left_out}"
                     ": do its static_configs and relabel_configs say what they should?"
                 )
+        if late or not pending:
+            problems += self._not_taken_up(data)
         targets = data["targets"]["activeTargets"]
         without = self._without_target(data["targets"]) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
@@ -106,6 +108,16 @@ class Prometheus:
             lines += self.remotes.lines
         not_sent = self.remotes.failing if self.remotes else []
         return Found(problems, pending, lines, down(targets) + nothing + failing, not_sent)
+
+    def _not_taken_up(self, data: Mapping[str, Any]) -> list[str]:
+        """Say of the jobs that Prometheus has not made, since it cannot, why."""
+        missing = self.jobs.keys() - set(data["pools"]["scrapePools"] or [])
+        errors = _discovery_errors(self.journal()) if missing else {}
+        return [
+            f"Prometheus has loaded its configuration, and cannot make {shown(job)} of it: "
+            f"{shown(errors[job][1]) if job in errors else 'its journal says why'}."
+            for job in sorted(missing)
+        ]
 
     def _failing(self, loaded: float) -> list[str]:
         """Say of the jobs that have targets, such as static ones, whose discovery fails now."""
@@ -201,7 +213,7 @@ def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _discovery_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
-    """Return the last error of each job's discovery, and when it was, in seconds since the epoch.
+    """Return the last error of each job's discovery, or in making it, and when it was, in seconds since the epoch.
 
     :param lines: what Prometheus wrote in logfmt, the last line first
     """
@@ -211,6 +223,9 @@ def _discovery_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
             said = logfmt(line)
             reason = ": ".join(said[key] for key in ("path", "err") if key in said)
             errors.setdefault(said.get("config", ""), (seconds(said["time"]), reason))
+        elif "error creating new scrape pool" in line:
+            said = logfmt(line)
+            errors.setdefault(said.get("scrape_pool", ""), (seconds(said["time"]), said.get("err", "")))
     return errors
 
 

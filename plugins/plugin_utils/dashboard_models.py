@@ -33,7 +33,9 @@ def meant(path: Path, below: str, content: Any) -> Json:
     if isinstance(content.get("dashboard"), dict) and not content.keys() & {"title", "panels", "rows", "elements"}:
         content = content["dashboard"]
     version, uid = "", content.get("uid")
-    if isinstance(content.get("spec"), dict) and "apiVersion" in content:
+    if "apiVersion" in content:
+        if not isinstance(content.get("spec"), dict):
+            refuse(path, f"is not a dashboard, but another file of {content['apiVersion']!r}", EXPORT)
         group, _, version = str(content["apiVersion"]).partition("/")
         kind = content.get("kind", "Dashboard")
         if group != GROUP or kind != "Dashboard":
@@ -79,7 +81,7 @@ def unlinked(classic: Json) -> Json:
         if not isinstance(node, dict):
             return node
         link = node.get("libraryPanel")
-        element = elements.get(link.get("uid")) if isinstance(link, dict) else None
+        element = elements.get(str(link.get("uid"))) if isinstance(link, dict) else None
         own = {key: value for key, value in node.items() if key != "libraryPanel"}
         if isinstance(element, dict) and isinstance(element.get("model"), dict):
             node = {key: value for key, value in element["model"].items() if key != "libraryPanel"} | own

@@ -22,6 +22,7 @@ VARIABLE = re.compile(r"\$\{?(\w+)|\[\[(\w+)")
 # Queries of Prometheus and of Loki.
 LANGUAGE = re.compile(r"\s*(label_values|label_names|query_result|metrics)\(")
 SPEAKERS = {"prometheus", "loki"}
+CORRECT = "Correct it there, or export the dashboard once more"
 ADD = "Add one to grafana_further_datasources, or take the dashboard out"
 
 
@@ -70,7 +71,7 @@ class Resolver:
         self._variables = set(_variables(spec))
         needs = required if isinstance(required, list) else []
         self._required = {
-            need.get("id") for need in needs if isinstance(need, dict) and need.get("type") == "datasource"
+            str(need.get("id")) for need in needs if isinstance(need, dict) and need.get("type") == "datasource"
         }
         self.notes: dict[str, str] = {}
 
@@ -82,7 +83,8 @@ class Resolver:
             return node
         found = {key: value if key in CLOSED else self.resolved(value) for key, value in node.items()}
         self._check_variable(found)
-        if found.get("kind") in GROUPED and isinstance(found.get("group"), str):
+        self._note_library_panel(found)
+        if str(found.get("kind")) in GROUPED and isinstance(found.get("group"), str):
             found = self._grouped(found)
         elif isinstance(found.get("datasource"), str | dict):
             found = {**found, "datasource": self._reference(found, found["datasource"])}
@@ -103,6 +105,16 @@ class Resolver:
                 'Give it a "uid" in grafana_datasources',
             )
         return source
+
+    def _note_library_panel(self, node: Json) -> None:
+        """Note a panel that is only linked: the one in Grafana's library may be there, and may not."""
+        link = node.get("libraryPanel")
+        if isinstance(link, dict) and "type" not in node:
+            name = str(link.get("name") or link.get("uid"))
+            self.notes[f"library panel {name}"] = (
+                f"{self._path}: its library panel {name!r} is not in the file, and is shown only if this Grafana has "
+                "it. Export the dashboard for sharing externally, which brings it along."
+            )
 
     def _check_variable(self, node: Json) -> None:
         """Refuse a variable that offers sources of a type of which there is none."""
@@ -126,6 +138,8 @@ class Resolver:
     def _reference(self, node: Json, named: Any) -> Any:
         kind = named.get("type") if isinstance(named, dict) else None
         name = named.get("uid") if isinstance(named, dict) else named
+        if not isinstance(kind, str | None):
+            refuse(self._path, f"has a data source of the type {kind!r}, which is no text", CORRECT)
         if kind in BUILT_IN_TYPES or (name is not None and self._is_known(name)):
             return named
         if name is None and (not kind or kind == self._sources.default_type()):
@@ -156,12 +170,12 @@ class Resolver:
 
     def _inferred(self, node: Json, name: str) -> str:
         """Return the type of a source that is named without one, empty where nothing tells it."""
-        queries = [node, *(each for each in node.get("targets") or () if isinstance(each, dict))]
-        said = {each["datasource"].get("type") for each in queries if isinstance(each.get("datasource"), dict)}
+        queries = [node, *(each for each in listed(node.get("targets")) if isinstance(each, dict))]
+        said = {str(each["datasource"].get("type")) for each in queries if isinstance(each.get("datasource"), dict)}
         texts = [str(each.get(key, "")) for each in queries for key in ("query", "definition")]
         asks = any("expr" in each for each in queries) or any(map(LANGUAGE.match, texts))
         for kinds in (
-            said - BUILT_IN_TYPES - {None},
+            said - BUILT_IN_TYPES - {"None"},
             self._required - BUILT_IN_TYPES,
             {kind for kind in self._sources.types if kind.casefold() in name.casefold()},
             self._sources.types & SPEAKERS if asks else set(),
@@ -171,13 +185,18 @@ class Resolver:
         return ""
 
 
+def listed(value: Any) -> list[Any]:
+    """Return what should be a list; anything else is an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def _variables(spec: Json) -> Iterable[str]:
     """Return the names of a dashboard's variables, in both versions."""
     templating = spec.get("templating")
-    for each in templating.get("list") or () if isinstance(templating, dict) else ():
+    for each in listed(templating.get("list")) if isinstance(templating, dict) else ():
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             yield each["name"]
-    for each in spec.get("variables") or ():
+    for each in listed(spec.get("variables")):
         inner = each.get("spec") if isinstance(each, dict) else None
         if isinstance(inner, dict) and isinstance(inner.get("name"), str):
             yield inner["name"]

@@ -74,7 +74,7 @@ def grafana_dashboards(
             the remedy.
     """
     # A number or a yes is no duration, and is refused as one.
-    opened = _opened(str(time_range), str(refresh))
+    opened = _opened(str(time_range), str(refresh or ""))
     sources = Sources(datasources, others)
     found: Json = {"files": {}, "folders": {}, "uids": {}, "notes": []}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
@@ -186,7 +186,7 @@ def _resolve(path: Path, dashboard: Json, sources: Sources) -> tuple[Json, list[
     check(path, resolved)
     if sources.all_known:
         resolved = resolver.resolved(resolved)
-    variables = {variable.get("name") for variable in listed}
+    variables = {str(variable.get("name")) for variable in listed}
     for name in PLACEHOLDER.findall(_dump(resolved)):
         if name.startswith("DS_") and name not in variables:
             refuse(

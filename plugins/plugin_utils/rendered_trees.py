@@ -163,6 +163,11 @@ def shown_texts(contents: Mapping[str, Any]) -> dict[str, str]:
     return {str(rel): str(text["shown"]) for rel, text in contents.items() if isinstance(text, Mapping)}
 
 
+def texts(trees: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the files of packed trees, path on the node -> text."""
+    return {f"{tree['dest']}/{rel}": str(file[0]) for tree in trees.values() for rel, file in tree["files"].items()}
+
+
 def pack(payload: Mapping[str, Any]) -> str:
     """One opaque text, so that the module can keep all of it out of logs by one `no_log`."""
     return base64.b64encode(zlib.compress(json.dumps(payload).encode())).decode()

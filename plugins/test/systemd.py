@@ -6,10 +6,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# With less, none of the programs starts: who writes 1024 means as many megabytes.
+LEAST = 32 << 20
+
 
 def systemd_memory_limit(value: Any) -> bool:
-    """Tell whether a value is one for ``MemoryMax=`` (systemd.resource-control(5)), such as 2G, 10% or infinity."""
-    return re.fullmatch(r"infinity|\d+[KMGT]?|\d+%", str(value)) is not None
+    """Tell whether a value is one for ``MemoryMax=`` (systemd.resource-control(5)), such as 2G, 10% or infinity.
+
+    One that no program could start with is none.
+    """
+    if re.fullmatch(r"infinity|0*[1-9]\d*%", str(value)):
+        return True
+    found = re.fullmatch(r"(\d+)([KMGT]?)", str(value))
+    return bool(found) and int(found[1]) * UNITS[found[2]] >= LEAST
 
 
 def systemd_folder(value: str) -> bool:

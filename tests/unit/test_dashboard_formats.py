@@ -107,6 +107,8 @@ def test_a_byte_order_mark_goes(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ({**resource("v1beta1", PLAIN), "kind": "Folder"}, "is not a dashboard, but a 'Folder' of"),
+        ({"apiVersion": 1, "groups": []}, "is not a dashboard, but another file of 1"),
+        ({**resource("v1beta1", PLAIN), "spec": [PLAIN]}, "is not a dashboard, but another file of"),
         ({**resource("v1beta1", PLAIN), "apiVersion": "v1"}, "is not a dashboard, but a 'Dashboard' of 'v1'"),
         (resource("v2beta1", {"title": "A", "elements": {}}), "its elements have no layout"),
         (resource("v2beta1", {**SECOND, "title": ""}), "it has no title"),

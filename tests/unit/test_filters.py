@@ -52,12 +52,12 @@ def test_a_misspelt_variable_is_named_with_the_nearest_right_one(term: str, name
     assert found == [f"{name} is not a variable of this project: did you mean {right}?"]
 
 
-@pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824])
+@pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824, "32M", "65536K"])
 def test_a_limit_that_systemd_understands_passes(limit: object) -> None:
     assert systemd_memory_limit(limit)
 
 
-@pytest.mark.parametrize("limit", ["1 gig", "2GB", "", "-1", "ten%", "2G\n"])
+@pytest.mark.parametrize("limit", ["1 gig", "2GB", "", "-1", "ten%", "2G\n", 1024, "2048", "16M", "0%", "0"])
 def test_a_limit_that_systemd_would_misread_does_not(limit: object) -> None:
     assert not systemd_memory_limit(limit)
 

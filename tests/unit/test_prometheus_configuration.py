@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "password_salt": "abcdefghijklmnopqrstuv",
     "certificate": "",
     "key": "",
+    "data_dir": "/mnt/data",
     "files": {},
     "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],

@@ -1,0 +1,53 @@
+"""Where Prometheus' configuration takes a list, a duration, or true and false, whatever the section is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+LISTS = {"source_labels", "files", "names", "scopes", "services", "servers", "tags", "scrape_config_files"}
+DURATION = re.compile(r"0|([0-9]+(ms|s|m|h|d|w|y))+")
+DURATIONS = {
+    "timeout", "scrape_timeout", "remote_timeout", "min_backoff", "max_backoff", "batch_send_deadline",
+    "sample_age_limit", "out_of_order_time_window",
+}  # fmt: skip
+# In the command line, which is not here, they are a matter of their own.
+BOOLEANS = {
+    "honor_labels", "honor_timestamps", "track_timestamps_staleness", "insecure_skip_verify", "follow_redirects",
+    "enable_http2", "enable_compression", "proxy_from_environment", "always_scrape_classic_histograms",
+    "convert_classic_histograms_to_nhcb", "scrape_native_histograms", "send_exemplars", "send_native_histograms",
+    "retry_on_http_429", "send", "read_recent", "filter_external_labels",
+}  # fmt: skip
+
+
+def listed(key: Any, value: Any) -> Any:
+    """Return a structure in which a single value stands as a list of one where Prometheus takes a list alone."""
+    if isinstance(value, Mapping):
+        if str(key).endswith("_configs"):
+            return [listed(None, value)]
+        if key == "params":
+            return {name: _list_of(item) for name, item in value.items()}
+        return {name: listed(name, item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [listed(None, item) for item in value]
+    return _list_of(value) if key in LISTS else value
+
+
+def _list_of(value: Any) -> Any:
+    return value if value is None or isinstance(value, list | tuple | Mapping) else [value]
+
+
+def typed(gate: Written, where: str, key: Any, value: Any) -> Any:
+    """Return a single value that is neither text nor in a list, and refuse what Prometheus would."""
+    if value is None:
+        return value
+    if key in BOOLEANS and not isinstance(value, bool):
+        gate.refuse(where, value, "write true or false, without quotes")
+    if key in DURATIONS or str(key).endswith("_interval"):
+        is_number = isinstance(value, int | float) and value != 0
+        if isinstance(value, bool) or is_number or not DURATION.fullmatch(str(value)):
+            gate.refuse(where, value, "write it with its unit, such as 10s or 1m30s")
+    return value
