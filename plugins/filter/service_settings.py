@@ -53,8 +53,7 @@ def service_problems(settings: Mapping[str, Any], service: str) -> list[str]:
     ]
     if not systemd_memory_limit(settings["memory_max"]):
         problems.append(
-            f"{service}_memory_max is '{settings['memory_max']}': write it with its unit, like 1G, 256M or 5%, "
-            "and 32M or more."
+            f"{service}_memory_max is '{settings['memory_max']}': write it like 1G, 256M or 5%, and 32M or more."
         )
     url = _text(settings.get("external_url"))
     if not URL.fullmatch(url):

@@ -19,7 +19,7 @@ def systemd_memory_limit(value: Any) -> bool:
     if re.fullmatch(r"infinity|0*[1-9]\d*%", str(value)):
         return True
     found = re.fullmatch(r"(\d+)([KMGT]?)", str(value))
-    return bool(found) and int(found[1]) * UNITS[found[2]] >= LEAST
+    return found is not None and int(found[1]) * UNITS[found[2]] >= LEAST
 
 
 def systemd_folder(value: str) -> bool:

@@ -18,7 +18,25 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards 
 
 from tests.unit import test_grafana_configuration, test_prometheus_configuration
 
-ODD = [None, [], {}, "x", "", 1, -1, 1.5, True, [None], [1], ["x"], [[]], [{}], {"a": None}, {"x": "y"}, "${DS}"]
+ODD: list[Any] = [
+    None,
+    [],
+    {},
+    "x",
+    "",
+    1,
+    -1,
+    1.5,
+    True,
+    [None],
+    [1],
+    ["x"],
+    [[]],
+    [{}],
+    {"a": None},
+    {"x": "y"},
+    "${DS}",
+]
 LOGIN = {"username": "u", "password": "p"}
 RULE = {"source_labels": ["a"], "target_label": "b", "action": "replace", "regex": "x"}
 PROMETHEUS = {
@@ -150,7 +168,7 @@ def each_with_something_odd(base: Any, take: Callable[[Any], object]) -> None:
     """Put each odd value into each place, and some into two at once; let nothing but a refusal be raised."""
     chance = random.Random(4711)  # noqa: S311  # the same each time
     found = list(places(base))
-    pairs = [((path, odd),) for path in found for odd in ODD]
+    pairs: list[tuple[tuple[tuple[Any, ...], Any], ...]] = [((path, odd),) for path in found for odd in ODD]
     pairs += [tuple((chance.choice(found), chance.choice(ODD)) for _ in range(2)) for _ in range(500)]
     for changes in pairs:
         changed = copy.deepcopy(base)
