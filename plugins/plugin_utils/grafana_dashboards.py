@@ -74,7 +74,7 @@ def grafana_dashboards(
             the remedy.
     """
     # A number or a yes is no duration, and is refused as one.
-    opened = _opened(str(time_range), str(refresh or ""))
+    opened = _opened(str(time_range), "" if refresh is None else str(refresh))
     sources = Sources(datasources, others)
     found: Json = {"files": {}, "folders": {}, "uids": {}, "notes": []}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
