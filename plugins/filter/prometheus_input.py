@@ -66,7 +66,7 @@ def _jobs(gate: Written, variable: str, value: Any) -> list[dict[str, Any]]:
         for key in [key for key in meant if str(key).endswith("_configs")]:
             meant[key] = _mappings(gate, f"{where}.{key}", meant[key])
         if "static_configs" in meant:
-            groups = gate.sequence(f"{where}.static_configs", meant["static_configs"])
+            groups = meant["static_configs"]
             meant["static_configs"] = [_group(gate, f"{where}.static_configs", group) for group in groups]
         found.append({"job_name": name, **meant})
     return found
@@ -83,10 +83,9 @@ def _mappings(gate: Written, where: str, value: Any) -> list[Any]:
     return found
 
 
-def _group(gate: Written, where: str, group: Any) -> dict[str, Any]:
+def _group(gate: Written, where: str, group: Mapping[str, Any]) -> dict[str, Any]:
     """Return a group of static targets, in which nothing stands for no target and no label, as upstream has it."""
-    meant = gate.mapping(where, group)
-    meant["targets"] = gate.sequence(f"{where}.targets", meant.get("targets"))
+    meant = {**group, "targets": gate.sequence(f"{where}.targets", group.get("targets"))}
     if "labels" in meant:
         meant["labels"] = gate.mapping(f"{where}.labels", meant["labels"])
     return meant

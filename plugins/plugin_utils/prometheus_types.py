@@ -8,13 +8,14 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
+# Below these the names are the user's: a label may be called tags.
+OWN_NAMES = {"labels", "external_labels", "headers", "http_headers", "proxy_connect_header", "endpoint_params"}
 LISTS = {"source_labels", "files", "names", "scopes", "services", "servers", "tags", "scrape_config_files"}
 DURATION = re.compile(r"0|([0-9]+(ms|s|m|h|d|w|y))+")
 DURATIONS = {
     "timeout", "scrape_timeout", "remote_timeout", "min_backoff", "max_backoff", "batch_send_deadline",
     "sample_age_limit", "out_of_order_time_window",
 }  # fmt: skip
-# In the command line, which is not here, they are a matter of their own.
 BOOLEANS = {
     "honor_labels", "honor_timestamps", "track_timestamps_staleness", "insecure_skip_verify", "follow_redirects",
     "enable_http2", "enable_compression", "proxy_from_environment", "always_scrape_classic_histograms",
@@ -25,6 +26,8 @@ BOOLEANS = {
 
 def listed(key: Any, value: Any) -> Any:
     """Return a structure in which a single value stands as a list of one where Prometheus takes a list alone."""
+    if key in OWN_NAMES:
+        return value
     if isinstance(value, Mapping):
         if str(key).endswith("_configs"):
             return [listed(None, value)]
