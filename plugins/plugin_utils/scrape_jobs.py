@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_own
@@ -53,9 +53,7 @@ def _goes_to(job: Mapping[str, Any], settings: Mapping[str, Any], addresses: Col
     if _goes_elsewhere(job):
         return {False}
     discovers = any(name.endswith("_sd_configs") for name in job)
-    return {is_own(url, addresses) for url in _static_targets(job, settings).values()} | (
-        {False} if discovers else set()
-    )
+    return {is_own(url, addresses) for _, url in _static_targets(job, settings)} | ({False} if discovers else set())
 
 
 def _goes_elsewhere(job: Mapping[str, Any]) -> bool:
@@ -68,20 +66,18 @@ def _goes_elsewhere(job: Mapping[str, Any]) -> bool:
 
 
 def _own(job: Mapping[str, Any], settings: Mapping[str, Any], addresses: Collection[str]) -> str:
-    return next(target for target, url in _static_targets(job, settings).items() if is_own(url, addresses))
+    return next(target for target, url in _static_targets(job, settings) if is_own(url, addresses))
 
 
-def _static_targets(job: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the targets of a job with the address below which each of them serves all its pages."""
+def _static_targets(job: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the targets of a job with the address below which each of them serves all its pages."""
     path = str({**settings, **job}.get("metrics_path") or "/metrics")
     # One that is made for each target may be any.
     if any(rule.get("target_label") == PATH for rule in job.get("relabel_configs") or ()):
         path = PATH
-    return {
-        str(target): f"{target}{(group.get('labels') or {}).get(PATH, path)}".removesuffix("/metrics")
-        for group in job.get("static_configs") or ()
-        for target in group.get("targets") or ()
-    }
+    for group in job.get("static_configs") or ():
+        asked = (group.get("labels") or {}).get(PATH, path)
+        yield from ((str(target), f"{target}{asked}".removesuffix("/metrics")) for target in group.get("targets") or ())
 
 
 def _has_login(job: Mapping[str, Any]) -> bool:

@@ -344,6 +344,15 @@ def test_the_login_goes_nowhere_else(job: dict[str, Any]) -> None:
     assert mixed_self_scrapes([job], SELF_SCRAPE, OWN) == []
 
 
+def test_two_groups_with_one_target_are_two_addresses() -> None:
+    groups = [
+        {"targets": ["lb.example.com"], "labels": {"__metrics_path__": f"/{name}/metrics"}}
+        for name in ("grafana", "prometheus")
+    ]
+    (problem,) = mixed_self_scrapes([{"job_name": "x", "static_configs": groups}], SELF_SCRAPE, OWN)
+    assert '["lb.example.com"] alone' in problem
+
+
 def test_a_relabelling_that_moves_no_target_takes_no_login_away() -> None:
     rules = [{"action": "keep", "source_labels": ["job"], "regex": "prometheus"}, {"target_label": "node"}]
     (job,) = with_self_scrape_settings([scraping("localhost:9090", relabel_configs=rules)], SELF_SCRAPE, OWN)
