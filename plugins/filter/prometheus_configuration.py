@@ -32,6 +32,17 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files impor
 from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import CERTIFICATE, web_files
 
+# Names of files with a login or a certificate. Not all that ends in _file is one: a parameter's name may.
+FILES = [
+    "basic_auth.*_file",
+    "authorization.credentials_file",
+    "bearer_token_file",
+    "google_iam.credentials_file",
+    "oauth2.client_secret_file",
+    "oauth2.client_certificate_key_file",
+    "oauth2.tls_config.*_file",
+    "tls_config.*_file",
+]
 # What of prometheus.yml is no secret, and is shown: names, times, addresses, labels that end up in series. All else may
 # be one, such as what a relabelling writes into a parameter.
 HARMLESS = [
@@ -50,8 +61,7 @@ HARMLESS = [
     "scrape_configs.*relabel_configs.action",
     "scrape_configs.*relabel_configs.source_labels",
     "scrape_configs.*relabel_configs.target_label",
-    "scrape_configs.*_file",
-    "scrape_configs.*.*_file",
+    *(f"scrape_configs.{file}" for file in FILES),
     "scrape_configs.follow_redirects",
     "scrape_configs.enable_*",
     "scrape_configs.tls_config.insecure_skip_verify",
@@ -62,7 +72,7 @@ HARMLESS = [
     "remote_write.send_*",
     "remote_write.queue_config.*",
     "remote_write.metadata_config.*",
-    "remote_write.*_file",
+    *(f"remote_write.{file}" for file in FILES),
     "remote_write.http_headers.*.files",
     "remote_write.sigv4.region",
     "remote_write.write_relabel_configs.action",
@@ -78,8 +88,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``unit_options``; ``arguments`` of the
         program; ``defaults``, the path of the role's defaults; ``rules_dirs``, the role's own folders of rule files;
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
-        ``certificate`` and ``key``, see ``web_files``; ``addresses``, ``host:port`` of this node's own Prometheus in
-        each way to write it, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
+        ``certificate`` and ``key``, see ``web_files``; ``addresses`` of this node's own Prometheus, see
+        ``own_addresses``, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
         which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that name
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
@@ -100,7 +110,9 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         meant["global"].get("external_labels", {}),
         static_targets(moved),
     )
-    sections = _sections(meant, moved, remote["entries"])
+    jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
+    sections = _sections(meant, jobs, remote["entries"])
+    config = passwords_in_files(sections, settings["password_salt"])
     problems = [
         *meant["problems"],
         *named_file_problems(sections, brought["files"], settings["remote_write"]["config_dir"], settings["data_dir"]),
@@ -110,10 +122,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         *brought["problems"],
         *unit["problems"],
         *remote["problems"],
+        *config["problems"],
     ]
-    jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
-    config = passwords_in_files(_sections(meant, jobs, remote["entries"]), settings["password_salt"])
-    problems += config["problems"]
     rules_dirs = [*settings["rules_dirs"], *meant["rules_dirs"]]
     files = {
         **brought["files"],

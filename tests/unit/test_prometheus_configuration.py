@@ -60,6 +60,24 @@ def test_the_configuration_is_whole_and_the_own_job_gets_the_login_in_a_file() -
     assert found["static_targets"] == {"prometheus": [{"address": "localhost:9090", "labels": {}}]}
 
 
+def test_names_of_files_are_shown_and_a_parameter_of_such_a_name_is_not() -> None:
+    secret = {"key_file": ["needle"]}
+    job = {
+        "job_name": "a",
+        "params": secret,
+        "tls_config": {"cert_file": "/opt/shown.pem"},
+        "oauth2": {"client_secret_file": "/opt/shown", "endpoint_params": {"key_file": "needle"}},
+        "static_configs": [{"targets": ["localhost:1"], "labels": {"__param_key_file": "needle"}}],
+    }
+    entry = {"name": "a", "url": "https://x/w", "oauth2": {
+        "client_id": "c", "token_url": "https://t", "endpoint_params": {"key_file": "needle"}}}  # fmt: skip
+    made_of = made({"scrape_configs": [job], "remote_write": [entry], "external_labels": {"cluster": "c"}})
+    assert made_of["problems"] == []
+    shown = made_of["files"]["prometheus.yml"]["shown"]
+    assert "needle" not in shown
+    assert shown.count("/opt/shown") == 2
+
+
 def test_without_a_login_nothing_asks_for_one() -> None:
     found = made(password="")
     assert set(found["files"]) == {"prometheus.yml", "web.yml", "rules/thresholds.yml", "rules/runbook.yml"}
