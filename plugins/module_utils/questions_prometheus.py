@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -37,6 +38,8 @@ REFUSED = (
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+# Returns what `_job_errors` does.
+Errors = Callable[[], Mapping[str, tuple[float, str]]]
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -80,7 +83,9 @@ class Prometheus:
             if reason := failure(url, answers[name], LOGIN):
                 return Found(problems=[reason])
         data = {name: answer["json"]["data"] for name, answer in answers.items() if name != "metrics"}
-        pending = self._pending(data)
+        # The journal is read once at most, and by none where nothing is wrong.
+        errors = cache(lambda: _job_errors(self.journal()))
+        pending = self._pending(data, errors)
         if self.remotes:
             self.remotes.judge(answers["metrics"]["text"], seconds(data["runtime"]["lastConfigTime"]), late)
             pending.update(self.remotes.pending)
@@ -97,56 +102,53 @@ class Prometheus:
                     ": do its static_configs and relabel_configs say what they should?"
                 )
         if late or not pending:
-            problems += self._not_taken_up(data)
+            problems += self._not_taken_up(data, errors)
         targets = data["targets"]["activeTargets"]
-        without = self._without_target(data["targets"]) if late or not pending else {}
+        without = self._without_target(data["targets"], errors) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
-        failing = self._failing(seconds(data["runtime"]["lastConfigTime"])) if late or not pending else []
+        failing = self._failing(seconds(data["runtime"]["lastConfigTime"]), errors) if late or not pending else []
         failing += silent(data["silent"]["result"]) if "silent" in data else []
         if self.remotes:
             lines += self.remotes.lines
         not_sent = self.remotes.failing if self.remotes else []
         return Found(problems, pending, lines, down(targets) + nothing + failing, not_sent)
 
-    def _not_taken_up(self, data: Mapping[str, Any]) -> list[str]:
+    def _not_taken_up(self, data: Mapping[str, Any], errors: Errors) -> list[str]:
         """Say of the jobs that Prometheus has not made, since it cannot, why."""
         missing = self.jobs.keys() - set(data["pools"]["scrapePools"] or [])
-        errors = _discovery_errors(self.journal()) if missing else {}
         return [
             f"Prometheus has loaded its configuration, and cannot make {shown(job)} of it: "
-            f"{shown(errors[job][1]) if job in errors else 'its journal says why'}."
+            f"{shown(errors()[job][1]) if job in errors() else 'its journal says why'}."
             for job in sorted(missing)
         ]
 
-    def _failing(self, loaded: float) -> list[str]:
+    def _failing(self, loaded: float, errors: Errors) -> list[str]:
         """Say of the jobs that have targets, such as static ones, whose discovery fails now."""
         others = {job: refresh for job, refresh in self.discovers.items() if self.jobs[job]}
-        errors = _discovery_errors(self.journal()) if others else {}
         sentences = []
         for job, refresh in sorted(others.items()):
-            when, why = errors.get(job, (0, ""))
+            when, why = errors().get(job, (0, ""))
             # It says so each time, and nothing where it is well again.
             if when >= max(int(loaded), time.time() - 2 * refresh - DISCOVERY):
                 sentence = f"{shown(job)} lacks targets, since its discovery fails: {shown(why)}. {missing_right(why)}"
                 sentences.append(sentence.rstrip())
         return sentences
 
-    def _without_target(self, targets: Mapping[str, Any]) -> dict[str, str]:
+    def _without_target(self, targets: Mapping[str, Any], errors: Errors) -> dict[str, str]:
         """Return the jobs that scrape nothing, each with the reason."""
         jobs = self.jobs.keys() - {target["scrapePool"] for target in targets["activeTargets"]}
         dropped = _dropped(targets)
-        errors = _discovery_errors(self.journal()) if jobs - dropped.keys() else {}
         return {
             job: f"its relabel_configs drop all of the {dropped[job]} that it has"
             if job in dropped
-            else shown(errors[job][1])
-            if job in errors
+            else shown(errors()[job][1])
+            if job in errors()
             else "there is none in its static_configs, and no discovery has one"
             for job in sorted(jobs)
         }
 
-    def _pending(self, data: Mapping[str, Any]) -> dict[str, float]:
+    def _pending(self, data: Mapping[str, Any], errors: Errors) -> dict[str, float]:
         """Return what Prometheus has yet to do after it loaded its configuration, and within how many seconds."""
         loaded, now = seconds(data["runtime"]["lastConfigTime"]), time.time()
         pending = {}
@@ -158,13 +160,12 @@ class Prometheus:
             )
             discovers = sorted(job for job, targets in self.jobs.items() if not targets and job not in found)
             # A static target says nothing of those that are to be discovered.
-            errors = _discovery_errors(self.journal()) if any(self.jobs[job] for job in self.discovers) else {}
             counts = Counter(target["scrapePool"] for target in data["targets"]["activeTargets"])
             discovers += [
                 job
                 for job in sorted(self.discovers)
                 if 0 < len(self.jobs[job]) >= counts[job] + _dropped(data["targets"]).get(job, 0)
-                and errors.get(job, (0, ""))[0] < int(loaded)
+                and errors().get(job, (0, ""))[0] < int(loaded)
             ]
             waited = [f"the job {shown(job)} is to find a target" for job in discovers]
             pending.update(dict.fromkeys(waited, loaded + DISCOVERY - now))
@@ -212,7 +213,7 @@ def _dropped(targets: Mapping[str, Any]) -> dict[str, int]:
     return {job: count for job, count in counted.items() if count}
 
 
-def _discovery_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
+def _job_errors(lines: list[str]) -> dict[str, tuple[float, str]]:
     """Return the last error of each job's discovery, or in making it, and when it was, in seconds since the epoch.
 
     :param lines: what Prometheus wrote in logfmt, the last line first

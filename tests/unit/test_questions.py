@@ -230,6 +230,32 @@ def test_a_job_without_a_target_is_told_with_the_reason(job: str, said: dict[str
     assert not found.pending
 
 
+POOL = (
+    'time=2026-11-27T04:20:00.1Z level=ERROR source=manager.go:285 msg="error creating new scrape pool" '
+    'component="scrape manager" err="error creating HTTP client: tls: failed to find any PEM data" scrape_pool=ingest'
+)
+
+
+@pytest.mark.parametrize(
+    ("journal", "reason"),
+    [([POOL], "error creating HTTP client: tls: failed to find any PEM data"), ([], "its journal says why")],
+)
+def test_a_job_that_prometheus_cannot_make_is_a_problem(journal: list[str], reason: str) -> None:
+    read: list[list[str]] = []
+
+    def lines() -> list[str]:
+        read.append(journal)
+        return journal
+
+    asked = prometheus(journal=lines)
+    found = asked.judge(answers([], loaded=at(3600), pools=[]), late=False)
+    assert found.problems == [f"Prometheus has loaded its configuration, and cannot make ingest of it: {reason}."]
+    assert len(read) == 1
+    assert asked.judge(answers([target()], loaded=at(3600)), late=False).problems == []
+    # It has some time to come.
+    assert asked.judge(answers([], pools=[]), late=False).problems == []
+
+
 def test_a_discovery_has_some_time_to_find_a_target() -> None:
     asked = prometheus(jobs={"by-file": []}, journal=lambda: pytest.fail("asked too early"))
     found = asked.judge(answers([], pools=["by-file"]), late=False)
