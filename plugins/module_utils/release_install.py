@@ -150,6 +150,17 @@ def prune(release: Release, dry: bool) -> list[str]:
 
 
 @contextlib.contextmanager
+def removing() -> Iterator[None]:
+    """Turn an OSError of a removal into a ReleaseError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise ReleaseError(
+            f"{error.filename} cannot be removed: {error.strerror}. Run the task with become."
+        ) from error
+
+
+@contextlib.contextmanager
 def _locked(root: str) -> Iterator[None]:
     with open(os.path.join(root, LOCK), "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

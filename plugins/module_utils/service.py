@@ -34,6 +34,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_install imp
     is_installed,
     prune,
     remove,
+    removing,
 )
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_change import Remote
 from ansible_collections.emr.monitoring.plugins.module_utils.transaction import Transaction
@@ -114,8 +115,9 @@ class ServiceRun:
             transaction.due(result)
             result.update(self.unit.preview())
         # Not before: what ran until now is the way back.
-        removed = [version for release in releases for version in prune(release, self.check)]
-        removed += self._remove_plugins({each.plugin for each in releases}) if releases else []
+        with removing():
+            removed = [version for release in releases for version in prune(release, self.check)]
+            removed += self._remove_plugins({each.plugin for each in releases}) if releases else []
         result["changed"] = bool(result["changed"] or self.actions or missing or removed)
         if self.administrator and self.administrator.waited:
             result["warnings"].append(self.administrator.waited)
@@ -183,13 +185,9 @@ class ServiceRun:
             self.unit.act("daemon-reload")
             if self.unit.state().active == "failed":
                 self.unit.act("reset-failed")
-        try:
+        with removing():
             gone, left = remove(self.params["name"], self.payload["release"]["root"], self.check)
             gone += self._remove_plugins(())
-        except OSError as error:
-            raise ReleaseError(
-                f"{error.filename} cannot be removed: {error.strerror}. Run the task with become."
-            ) from error
         left += [path for tree in result["trees"].values() for path in tree["left"]]
         return {
             **result,
