@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import yaml
 
@@ -19,17 +19,26 @@ def with_places(message: str, files: Mapping[str, str]) -> str:
     :param message: names the file as well
     :param files: path on the node -> text, of YAML or anything else
     """
-    path = next((path for path in files if path in message), None)
-    if path is None or not path.endswith((".yml", ".yaml")):
-        return message
+    found = [(_named_before(message, each.start(), files), int(each[1])) for each in LINE.finditer(message)]
+    places = [
+        (line, ", ".join(_place(_composed(files.get(path, "")), line - 1)))
+        for path, line in list(dict.fromkeys(found))[:AT_MOST]
+    ]
+    return "\n".join([message, *(f"Line {line} is {place}." for line, place in places if place)])
+
+
+def _named_before(message: str, end: int, files: Iterable[str]) -> str:
+    """Return the file of YAML that a message names last before a place in it; empty where it names none."""
+    named = {path: message.rfind(path, 0, end) for path in files if path.endswith((".yml", ".yaml"))}
+    last = max(named, key=lambda path: named[path], default="")
+    return last if named.get(last, -1) >= 0 else ""
+
+
+def _composed(text: str) -> yaml.Node | None:
     try:
-        root = yaml.compose(files[path], Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
-        return message
-    numbers = list(dict.fromkeys(map(int, LINE.findall(message))))[:AT_MOST]
-    found = {number: ", ".join(_place(root, number - 1)) for number in numbers}
-    said = [f"Line {number} is {place}." for number, place in found.items() if place]
-    return "\n".join([message, *said])
+        return None
 
 
 def _place(node: yaml.Node | None, line: int) -> Iterator[str]:
@@ -53,5 +62,5 @@ def _end(node: yaml.Node) -> int:
 
 def _name(item: yaml.Node) -> Iterator[str]:
     if isinstance(item, yaml.MappingNode):
-        known = {key.value: value.value for key, value in item.value}
+        known = {key.value: value.value for key, value in item.value if isinstance(value, yaml.ScalarNode)}
         yield from (f"{name} {known[name]}" for name in NAMES if name in known)

@@ -47,6 +47,19 @@ def test_what_names_no_line_of_that_file_stays_as_it_is() -> None:
     assert with_places("/a.ini: line 1", {"/a.ini": "a: b"}) == "/a.ini: line 1"
 
 
+def test_a_line_is_one_of_the_file_that_was_named_last() -> None:
+    rules = {"/etc/prometheus/rules/a.yml": "groups:\n- name: g\n"}
+    said = with_places(f"{PATH}: fine\n/etc/prometheus/rules/a.yml: line 2: bad", {PATH: TEXT, **rules})
+    assert said.endswith("Line 2 is groups, name g, name.")
+    said = with_places(f"/etc/prometheus/rules/a.yml: fine\n{PATH}: line {line('needle')}: bad", {PATH: TEXT, **rules})
+    assert said.endswith("params, token.")
+
+
+def test_a_name_that_is_none_is_not_shown() -> None:
+    said = with_places("/a.yml: line 1: bad", {"/a.yml": "- name: [needle]\n  x: y\n"})
+    assert "needle" not in said
+
+
 def test_each_line_is_told_once() -> None:
     number = line("needle")
     said = with_places(f"{PATH}: line {number}: a, line {number}: b", {PATH: TEXT})
