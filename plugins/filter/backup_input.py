@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import NAME as VARIABLE_NAME
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, loses_space
 
 # Of how many days, weeks and months the last backup stays, where the user does not say it.
 KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
 # How an address of restic's begins that is no folder.
 SCHEME = re.compile(r"[a-z0-9]+:")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
     gate.problems += [
         f"backup_environment holds {name!r}, which is no name of a variable: write it as NAME: value."
         for name in environment
-        if not NAME.fullmatch(name)
+        if not VARIABLE_NAME.fullmatch(name)
     ]
     version, architecture = str(written["version"]), written["architecture"]
     known = written["checksums"].get(version) if isinstance(written["checksums"], Mapping) else None

@@ -443,9 +443,9 @@ def place_grafana(stage: Path, folder: Path, database: str) -> list[str]:
         make_folder(target.parent, "grafana")
         if not target.exists():
             own(stage / name, "grafana")
+            if name == DATABASE:
+                (stage / name).chmod(0o640)
             move(stage / name, target)
-    if DATABASE in placed:
-        placed[DATABASE].chmod(0o640)
     return ["Grafana's database"] if DATABASE in placed else []
 
 
