@@ -58,18 +58,18 @@ def pair_problems(certificate: str, key: str, certificate_name: str, key_name: s
     :param certificate: PEM text, as `key`
     :param certificate_name: what the sentences call it, as `key_name`
     """
-    return [problem.format(certificate_name, key_name) for problem in _pair_problems(certificate, key)]
+    return [problem.format(certificate_name, key_name) for problem in _pair_problems(_parse_chain(certificate), key)]
 
 
 def _problems(certificate: str, key: str) -> Iterator[str]:
     """Yield sentences with {0} for the certificate's variable and {1} for the key's."""
-    yield from _pair_problems(certificate, key)
-    for leaf in _parse_chain(certificate)[:1]:
+    chain = _parse_chain(certificate)
+    yield from _pair_problems(chain, key)
+    for leaf in chain[:1]:
         yield from _leaf_problems(leaf)
 
 
-def _pair_problems(certificate: str, key: str) -> Iterator[str]:
-    chain = _parse_chain(certificate)
+def _pair_problems(chain: list[x509.Certificate], key: str) -> Iterator[str]:
     if not chain:
         yield f"{{0}} is no certificate in PEM form. {_REMEDY.format('CERTIFICATE')}"
     try:

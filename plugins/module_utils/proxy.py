@@ -19,8 +19,8 @@ def proxy_of(url: str, entry: Mapping[str, Any], environment: Mapping[str, str])
     :param environment: what is set for the process
     """
     if entry.get("proxy_from_environment"):
-        proxy = _set(environment, f"{urlsplit(url).scheme}_proxy")
-        without = _set(environment, "no_proxy")
+        proxy = _variable(environment, f"{urlsplit(url).scheme}_proxy")
+        without = _variable(environment, "no_proxy")
     else:
         proxy, without = str(entry.get("proxy_url") or ""), str(entry.get("no_proxy") or "")
         # Go has no rules then, not even that for the machine itself.
@@ -69,7 +69,7 @@ def _ip(host: str) -> Any:
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def _set(environment: Mapping[str, str], name: str) -> str:
+def _variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name.upper()) or environment.get(name) or ""
 
 

@@ -71,7 +71,9 @@ class Resolver:
         self._variables = set(_variables(spec))
         needs = required if isinstance(required, list) else []
         self._required = {
-            str(need.get("id")) for need in needs if isinstance(need, dict) and need.get("type") == "datasource"
+            need["id"]
+            for need in needs
+            if isinstance(need, dict) and need.get("type") == "datasource" and isinstance(need.get("id"), str)
         }
         self.notes: dict[str, str] = {}
 
@@ -170,12 +172,13 @@ class Resolver:
 
     def _inferred(self, node: Json, name: str) -> str:
         """Return the type of a source that is named without one, empty where nothing tells it."""
-        queries = [node, *(each for each in listed(node.get("targets")) if isinstance(each, dict))]
-        said = {str(each["datasource"].get("type")) for each in queries if isinstance(each.get("datasource"), dict)}
+        queries = [node, *(each for each in _list(node.get("targets")) if isinstance(each, dict))]
+        named = [each["datasource"].get("type") for each in queries if isinstance(each.get("datasource"), dict)]
+        said = {kind for kind in named if isinstance(kind, str)}
         texts = [str(each.get(key, "")) for each in queries for key in ("query", "definition")]
         asks = any("expr" in each for each in queries) or any(map(LANGUAGE.match, texts))
         for kinds in (
-            said - BUILT_IN_TYPES - {"None"},
+            said - BUILT_IN_TYPES,
             self._required - BUILT_IN_TYPES,
             {kind for kind in self._sources.types if kind.casefold() in name.casefold()},
             self._sources.types & SPEAKERS if asks else set(),
@@ -185,7 +188,7 @@ class Resolver:
         return ""
 
 
-def listed(value: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     """Return what should be a list; anything else is an empty one."""
     return value if isinstance(value, list) else []
 
@@ -193,10 +196,10 @@ def listed(value: Any) -> list[Any]:
 def _variables(spec: Json) -> Iterable[str]:
     """Return the names of a dashboard's variables, in both versions."""
     templating = spec.get("templating")
-    for each in listed(templating.get("list")) if isinstance(templating, dict) else ():
+    for each in _list(templating.get("list")) if isinstance(templating, dict) else ():
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             yield each["name"]
-    for each in listed(spec.get("variables")):
+    for each in _list(spec.get("variables")):
         inner = each.get("spec") if isinstance(each, dict) else None
         if isinstance(inner, dict) and isinstance(inner.get("name"), str):
             yield inner["name"]

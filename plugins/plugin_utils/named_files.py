@@ -46,7 +46,7 @@ def named_file_problems(
         if below and not fnmatch.filter(files, below):
             problems.append(
                 f"prometheus_config.scrape_config_files holds {str(pattern)!r}, which matches no file: bring it by "
-                "prometheus_files, as files/NAME, or write the whole path of one that is on the node."
+                "prometheus_files, as files/NAME, or name one that lies elsewhere on the node."
             )
     return problems
 
@@ -55,7 +55,7 @@ def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every mapping of a configuration with the place where it stands."""
     if isinstance(part, Mapping):
         name = f"job {part['job_name']}" if "job_name" in part else where
-        yield name or "global", part
+        yield name, part
         for key, value in part.items():
             yield from _mappings(value, f"{name}.{key}" if name else str(key))
     elif isinstance(part, list | tuple):

@@ -186,8 +186,8 @@ def _login_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
         above, secret = at(entry, path[:-1]), at(entry, path)
         if isinstance(secret, str) and "-----BEGIN" not in secret and loses_space(secret):
             yield f"{where}.{'.'.join(path)} {LOST_SPACE}"
-        if not isinstance(at(entry, path), str | None):
-            yield f"{where}.{'.'.join(path)} is {kind(at(entry, path))}: write one text."
+        if not isinstance(secret, str | None):
+            yield f"{where}.{'.'.join(path)} is {kind(secret)}: write one text."
         if isinstance(above, Mapping) and path[-1] in above and f"{path[-1]}_file" in above:
             named = ".".join(path)
             yield f"{where} has {named} and {named}_file: leave one of them out."

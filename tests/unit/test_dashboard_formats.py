@@ -142,6 +142,15 @@ def test_names_that_differ_in_signs_alone_make_two_uids(tmp_path: Path) -> None:
     assert all(0 < len(uid) <= 40 for uid in uids)
 
 
+def test_a_library_panel_that_is_only_linked_is_said(tmp_path: Path) -> None:
+    linked = {"id": 2, "libraryPanel": {"uid": "lib", "name": "Shared"}}
+    write(tmp_path / "a.json", {**PLAIN, "panels": [linked, PANEL]})
+    (note,) = taken(tmp_path)["notes"]
+    assert "its library panel 'Shared' is not in the file" in note
+    write(tmp_path / "a.json", {**PLAIN, "panels": [{**linked, "type": "text"}]})
+    assert taken(tmp_path)["notes"] == []
+
+
 def test_library_panels_are_put_in_their_places(tmp_path: Path) -> None:
     place = {"id": 7, "gridPos": {"x": 0, "y": 0, "w": 12, "h": 8}}
     linked = {**place, "libraryPanel": {"uid": "lib", "name": "L"}}
