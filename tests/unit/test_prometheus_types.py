@@ -46,7 +46,7 @@ def test_the_names_of_labels_and_headers_are_the_users() -> None:
     assert entry["headers"] == NAMES
 
 
-@pytest.mark.parametrize("value", [10, 1.5, "10", "10 s", "ten", True])
+@pytest.mark.parametrize("value", [10, 1.5, "10", True])
 @pytest.mark.parametrize("name", ["scrape_interval", "scrape_timeout"])
 def test_a_duration_without_a_unit_is_refused(name: str, value: Any) -> None:
     (problem,) = given(scrape_configs=[{"job_name": "a", name: value}])["problems"]
