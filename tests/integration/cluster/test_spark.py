@@ -95,7 +95,9 @@ def test_an_application_is_read_while_it_runs_and_leaves_when_it_ends(
     own = f'instance="{made}", application_name="nightly-load"'
     worked = f'metrics_executor_completedTasks_total{{{own}, executor_id!="driver"}} > 0'
     assert poll(lambda: len(ask(worked)) == 2, 60), targets()
-    assert len(ask(f'metrics_executor_JVMHeapMemory_bytes{{{own}, executor_id="driver"}} > 0')) == 1
+    # The driver learns of its own memory later than of what the executors have done.
+    heap = f'metrics_executor_JVMHeapMemory_bytes{{{own}, executor_id="driver"}} > 0'
+    assert poll(lambda: len(ask(heap)) == 1, 60), targets()
     assert targets() == {made: ("up", "")}
     assert ask(f'up{{job="spark", instance="{made}"}} == 1')
     assert len(ask(f"group by (__name__) ({{{own}}})")) == NAMES
