@@ -32,8 +32,9 @@ def main() -> int:
     kept.mkdir(parents=True, exist_ok=True)
     try:
         for name in arguments.sections or SECTIONS:
-            where = machine.describe()
             data = SECTIONS[name].measure(arguments.quick)
+            # Only a test bed that has been made knows which programs it has.
+            where = machine.describe()
             (kept / f"{name}.json").write_text(json.dumps({"machine": where, "data": data}, indent=1))
     except BenchError as error:
         print(f"[bench] {error}", file=sys.stderr)
