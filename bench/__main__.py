@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -32,9 +33,10 @@ def main() -> int:
     kept.mkdir(parents=True, exist_ok=True)
     try:
         for name in arguments.sections or SECTIONS:
+            load = os.getloadavg()[0]
             data = SECTIONS[name].measure(arguments.quick)
             # Only a test bed that has been made knows which programs it has.
-            where = machine.describe()
+            where = machine.describe(load)
             (kept / f"{name}.json").write_text(json.dumps({"machine": where, "data": data}, indent=1))
     except BenchError as error:
         print(f"[bench] {error}", file=sys.stderr)

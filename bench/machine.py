@@ -12,8 +12,11 @@ from pathlib import Path
 from bench.harness import PROJECT, grafana_is_standin, test_bed
 
 
-def describe() -> dict[str, str]:
-    """Describe this machine and what runs on it now."""
+def describe(load: float) -> dict[str, str]:
+    """Describe this machine and what ran on it.
+
+    :param load: processes that ran or waited, before anything was measured
+    """
     cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -21,7 +24,7 @@ def describe() -> dict[str, str]:
         "processor": f"{os.cpu_count()} cores, {cpu.split(':')[1].strip()}",
         "memory": f"{memory / 2**30:.0f} GiB",
         "kernel": platform.release(),
-        "load before": f"{os.getloadavg()[0]:.1f}",
+        "load before": f"{load:.1f}",
         "controller": f"Python {platform.python_version()}, ansible-core {metadata.version('ansible-core')}",
         "nodes": "Docker containers on the same machine and cores, Debian 12, systemd 252, ssh with pipelining",
         "Prometheus": str(test_bed()["prometheus_version"]),
