@@ -12,6 +12,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import co
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_database import PASSWORD, grafana_database_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import grafana_ini_file_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
@@ -53,6 +54,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     problems = [
         *(problem for part in (meant, sources, brought, unit, plugins, database) for problem in part["problems"]),
         *path_problems(plugins["ini"], meant["ini"]),
+        *grafana_ini_file_problems(meant["ini"], brought["files"], settings["config_dir"]),
     ]
     dashboards: dict[str, Any] = collected(
         problems,

@@ -6,18 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
-    inline_secrets,
-    meant_times,
-    missing_secrets,
-)
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Alertmanager reads, whatever YAML makes of it.
 TEXT_BELOW = {
     "match", "match_re", "matchers", "source_match", "source_match_re", "source_matchers", "target_match",
     "target_match_re", "target_matchers", "equal", "group_by", "headers", "details", "templates",
-    "active_time_intervals", "mute_time_intervals", "weekdays", "months",
+    "active_time_intervals", "mute_time_intervals", "weekdays", "months", "days_of_month", "years",
+}  # fmt: skip
+# Of these the lists.
+LISTS = {
+    "matchers", "source_matchers", "target_matchers", "equal", "group_by", "templates", "active_time_intervals",
+    "mute_time_intervals", "weekdays", "months", "days_of_month", "years",
 }  # fmt: skip
 TEXT = {
     "name", "receiver", "to", "from", "smarthost", "hello", "channel", "username", "auth_username", "auth_identity",
@@ -26,6 +27,10 @@ TEXT = {
     "priority", "service_key_file", "routing_key_file", "topic_arn", "region", "phone_number", "room_id",
 }  # fmt: skip
 TIMES = {"start_time", "end_time"}
+DURATIONS = {
+    "timeout", "group_wait", "group_interval", "repeat_interval", "resolve_timeout", "retry", "expire", "ttl",
+    "reopen_duration",
+}  # fmt: skip
 # A file below a folder of which the service reads all.
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # Sections that other variables write.
@@ -55,7 +60,7 @@ def alertmanager_input(written: Mapping[str, Any], folder: str) -> dict[str, Any
     return {
         **structures,
         "secret_files": {f"secrets/{name}": text for name, text in secrets.items()},
-        "problems": gate.problems + _secret_problems(structures, secrets, folder),
+        "problems": gate.problems + _secret_problems(structures, folder),
     }
 
 
@@ -114,13 +119,15 @@ def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
     """Return a value of Alertmanager's configuration; what is meant as text is text, a time of day one of the day."""
 
     def other(where: str, key: Any, value: Any) -> Any:
+        if key in DURATIONS and value is not None:
+            gate.duration(where, value)
         if key not in TIMES or not isinstance(value, int) or isinstance(value, bool):
             return gate.scalar(where, value)
         if value > 24 * 60:
             gate.problems.append(f'{where} is no time of day: write it like "18:00", in quotes.')
         return meant_times({key: int(value)})[key]
 
-    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=other)
+    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=other, lists=LISTS)
 
 
 def _secrets(gate: Written, value: Any) -> dict[str, str]:
@@ -138,21 +145,14 @@ def _secrets(gate: Written, value: Any) -> dict[str, str]:
     return found
 
 
-def _secret_problems(structures: Mapping[str, Any], secrets: Mapping[str, str], folder: str) -> list[str]:
-    problems = []
+def _secret_problems(structures: Mapping[str, Any], folder: str) -> list[str]:
     sections = {**structures, **structures["config"]}
     del sections["config"]
     inline = inline_secrets(sections)
-    if inline:
-        problems.append(
-            f"alertmanager_receivers or alertmanager_config holds a secret: {', '.join(inline)}. Put it into "
-            "alertmanager_secrets under a name, and write the same option with _file at its end and the value "
-            f"{folder}/<name>. Only sigv4 has no such option: give the role of the node the right."
-        )
-    missing = missing_secrets(sections, folder, secrets)
-    if missing:
-        problems.append(
-            f"alertmanager_secrets has no value for {', '.join(missing)}. Add it under the name of the file, or "
-            "correct the path in alertmanager_receivers or alertmanager_config."
-        )
-    return problems
+    if not inline:
+        return []
+    return [
+        f"alertmanager_receivers or alertmanager_config holds a secret: {', '.join(inline)}. Put it into "
+        "alertmanager_secrets under a name, and write the same option with _file at its end and the value "
+        f"{folder}/<name>. Only sigv4 has no such option: give the role of the node the right."
+    ]

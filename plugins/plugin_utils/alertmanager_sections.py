@@ -53,15 +53,21 @@ def inline_secrets(config: Any) -> list[str]:
     return sorted({path for path, _ in _options(config) if SECRET.search(path)})
 
 
-def missing_secrets(config: Any, folder: str, names: Iterable[str]) -> list[str]:
-    """Return the files below a folder that a configuration refers to and that are not among the names.
+def message_texts(receivers: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the type and the text of every message that Alertmanager would make by a template.
 
-    :param config: a configuration or a part of one in Alertmanager's syntax
-    :param folder: folder of the secrets on the node
-    :param names: names of the files that will be there
+    :param receivers: receivers in Alertmanager's syntax
+    :returns: ``text`` or ``html`` as amtool knows them, and the text behind a comment that says where it stands
     """
-    files = {f"{folder}/{name}" for name in names}
-    return sorted({value for _, value in _options(config) if str(value).startswith(f"{folder}/")} - files)
+    return [
+        (
+            "html" if path.endswith(".html") else "text",
+            f"{{{{/* alertmanager_receivers, receiver {receiver['name']}.{path} */}}}}{value}",
+        )
+        for receiver in receivers
+        for path, value in _options(receiver)
+        if "{{" in str(value)
+    ]
 
 
 def _options(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, pair_problems
@@ -23,7 +23,7 @@ def named_file_problems(
     :param config_dir: the folder of the configuration on the node
     :param data_dir: the only folder that Prometheus can write
     """
-    problems = []
+    problems = certificate_file_problems(sections, files, config_dir, "prometheus_files")
     for where, part in _mappings(sections, ""):
         for option in WRITTEN:
             path = str(part.get(option) or "")
@@ -32,29 +32,64 @@ def named_file_problems(
                     f"{where}.{option} is {path!r}, and Prometheus can write prometheus_data_dir alone: write "
                     f"{data_dir}/{posixpath.basename(path)}."
                 )
-        brought = {option: files.get(_below(part.get(option), config_dir)) for option in READ}
+    patterns = sections.get("scrape_config_files") or ()
+    return problems + pattern_problems("prometheus_config.scrape_config_files", patterns, files, config_dir)
+
+
+def certificate_file_problems(
+    sections: Mapping[str, Any], files: Mapping[str, str], config_dir: str, variable: str
+) -> list[str]:
+    """Say which of the certificates and keys that come along cannot be what a configuration names them for.
+
+    :param variable: the name of the variable that brings the files
+    """
+    problems = []
+    for where, part in _mappings(sections, ""):
+        brought = {option: files.get(below_config(part.get(option), config_dir)) for option in READ}
         if brought["ca_file"] is not None and not certificate_chain(brought["ca_file"]):
             problems.append(
-                f"{where}.ca_file is {part['ca_file']}, which prometheus_files brings, and holds no certificate in PEM "
+                f"{where}.ca_file is {part['ca_file']}, which {variable} brings, and holds no certificate in PEM "
                 "form: correct it there."
             )
         if brought["cert_file"] is not None and brought["key_file"] is not None:
-            names = [f"{where}.{option} ({part[option]} in prometheus_files)" for option in ("cert_file", "key_file")]
+            names = [f"{where}.{option} ({part[option]} in {variable})" for option in ("cert_file", "key_file")]
             problems += pair_problems(brought["cert_file"], brought["key_file"], *names)
-    for pattern in sections.get("scrape_config_files") or ():
-        below = _below(pattern, config_dir)
-        if below and not fnmatch.filter(files, below):
-            problems.append(
-                f"prometheus_config.scrape_config_files holds {str(pattern)!r}, which matches no file: bring it by "
-                "prometheus_files, as files/NAME, or name one that lies elsewhere on the node."
-            )
     return problems
+
+
+def missing_files(sections: Mapping[str, Any], files: Collection[str], config_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that name a file below a configuration's folder which does not come along, with its path."""
+    for where, part in _mappings(sections, ""):
+        for option, path in part.items():
+            below = below_config(path, config_dir) if str(option).endswith("_file") else ""
+            if below and below not in files:
+                yield f"{where}.{option}", below
+
+
+def pattern_problems(where: str, patterns: Iterable[Any], files: Iterable[str], config_dir: str) -> list[str]:
+    """Say which of the patterns below a configuration's folder match none of the files that come along.
+
+    :param where: the place of the patterns, which begins with the service's name
+    :param files: paths below that folder
+    """
+    below = {str(pattern): below_config(pattern, config_dir) for pattern in patterns}
+    service = where.partition("_")[0]
+    return [
+        f"{where} holds {pattern!r}, which matches no file: bring it by {service}_files, as files/NAME, or name one "
+        "that lies elsewhere on the node."
+        for pattern, path in below.items()
+        if path and not any(PurePosixPath("/", file).match(f"/{path}") for file in files)
+    ]
 
 
 def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every mapping of a configuration with the place where it stands."""
     if isinstance(part, Mapping):
-        name = f"job {part['job_name']}" if "job_name" in part else where
+        name = where
+        if "job_name" in part:
+            name = f"job {part['job_name']}"
+        elif where == "receivers" and "name" in part:
+            name = f"receiver {part['name']}"
         yield name, part
         for key, value in part.items():
             yield from _mappings(value, f"{name}.{key}" if name else str(key))
@@ -63,7 +98,7 @@ def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _mappings(value, where)
 
 
-def _below(path: Any, config_dir: str) -> str:
+def below_config(path: Any, config_dir: str) -> str:
     """Return a path below the folder of the configuration; empty where it is another's."""
     whole = posixpath.normpath(posixpath.join(config_dir, str(path or "")))
     return whole.removeprefix(f"{config_dir}/") if path and whole.startswith(f"{config_dir}/") else ""

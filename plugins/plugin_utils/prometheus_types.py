@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 # Below these the names are the user's: a label may be called tags.
 OWN_NAMES = {"labels", "external_labels", "headers", "http_headers", "proxy_connect_header", "endpoint_params"}
 LISTS = {"source_labels", "files", "names", "scopes", "services", "servers", "tags", "scrape_config_files"}
-WITHOUT_UNIT = re.compile(r"(?!0$)[0-9.]+")
 DURATIONS = {
     "timeout", "scrape_timeout", "remote_timeout", "min_backoff", "max_backoff", "batch_send_deadline",
     "sample_age_limit", "out_of_order_time_window",
@@ -49,8 +47,6 @@ def typed(gate: Written, where: str, key: Any, value: Any) -> Any:
         return value
     if key in BOOLEANS and not isinstance(value, bool):
         gate.refuse(where, value, "write true or false, without quotes")
-    lasts = key in DURATIONS or str(key).endswith("_interval")
-    # What else is no duration, promtool says.
-    if lasts and (isinstance(value, bool) or WITHOUT_UNIT.fullmatch(str(value))):
-        gate.refuse(where, value, "write it with its unit, such as 10s or 1m30s")
+    if key in DURATIONS or str(key).endswith("_interval"):
+        gate.duration(where, value)
     return value

@@ -12,6 +12,7 @@ from ansible._internal._datatag._tags import Origin
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(?![0-9A-Za-z_:.+-])")
+WITHOUT_UNIT = re.compile(r"(?!0$)[0-9.]+")
 # What Ansible's own filter bool knows.
 WORDS = {"yes", "on", "1", "true", "y", "t", "no", "off", "0", "false", "n", "f"}
 
@@ -62,6 +63,11 @@ class Written:
         if isinstance(value, bool) or not digits or (isinstance(value, int | float) and _was_changed(value)):
             self.refuse(where, value, "write a whole number, such as 60" if whole else "write a number, such as 0.5")
 
+    def duration(self, where: str, value: Any) -> None:
+        """Refuse a duration without a unit, which Go takes for nanoseconds; what is none at all the checker refuses."""
+        if isinstance(value, bool) or WITHOUT_UNIT.fullmatch(str(value)):
+            self.refuse(where, value, "write it with its unit, such as 10s or 1m30s")
+
     def truth(self, where: str, value: Any) -> None:
         """Refuse what says neither yes nor no."""
         if str(value).lower() not in WORDS or isinstance(value, float):
@@ -91,6 +97,7 @@ class Written:
         text: Collection[str],
         text_below: Collection[str],
         other: Callable[[str, Any, Any], Any],
+        lists: Collection[str] = (),
     ) -> Any:
         """Return a structure in a service's own syntax, in which what is meant as text is text.
 
@@ -98,18 +105,25 @@ class Written:
         :param text: the keys of single texts
         :param text_below: the keys below which every scalar is a text
         :param other: returns what another scalar is meant as; gets `where`, its key and the scalar
+        :param lists: those of `text_below` that are lists; a single text is a list of one
         """
         if key in text_below and value is not None:
-            return self.texts(where, value)
+            found = self.texts(where, value)
+            return [found] if key in lists and not isinstance(found, Mapping | list) else found
         if key in text and not isinstance(value, Mapping | list | tuple):
             return self.text(where, value)
         if isinstance(value, Mapping):
             return {
-                name: self.structure(f"{where}.{name}", name, item, text=text, text_below=text_below, other=other)
+                name: self.structure(
+                    f"{where}.{name}", name, item, text=text, text_below=text_below, other=other, lists=lists
+                )
                 for name, item in value.items()
             }
         if isinstance(value, list | tuple):
-            return [self.structure(where, None, item, text=text, text_below=text_below, other=other) for item in value]
+            return [
+                self.structure(where, None, item, text=text, text_below=text_below, other=other, lists=lists)
+                for item in value
+            ]
         return other(where, key, value)
 
     def sections(self, where: str, value: Any, owned: Mapping[str, str], secret: bool = False) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
     inline_secrets,
     meant_times,
-    missing_secrets,
     sending_resolved,
 )
 
@@ -74,9 +73,7 @@ def test_alertmanager_takes_the_examples_of_the_documents(render: Render, amtool
     file = render(example)
     assert "SUCCESS" in amtool("check-config", file)
     config = DataLoader().load_from_file(str(file))
-    variables = DataLoader().load(example)
     assert inline_secrets(config) == []
-    assert missing_secrets(config, "/etc/alertmanager/secrets", variables.get("alertmanager_secrets", {})) == []
 
 
 def test_a_template_of_alertmanagers_own_reaches_it_as_it_is(render: Render) -> None:
@@ -141,12 +138,6 @@ def test_what_is_no_secret_is_none() -> None:
         "webex_configs": [{"api_url": "https://example.com"}],
     }
     assert inline_secrets({"receivers": [receiver]}) == []
-
-
-def test_a_file_that_no_secret_is_for_is_found() -> None:
-    config = {"receivers": [{"slack_configs": [{"api_url_file": "/secrets/slack"}, {"api_url_file": "/elsewhere"}]}]}
-    assert missing_secrets(config, "/secrets", ["other"]) == ["/secrets/slack"]
-    assert missing_secrets(config, "/secrets", ["slack"]) == []
 
 
 def test_times_of_day_are_written_as_they_were_meant() -> None:

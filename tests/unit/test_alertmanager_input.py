@@ -122,16 +122,51 @@ def test_a_time_that_yaml_has_changed_beyond_recovery_is_refused(tmp_path: Path,
             {"config": {"global": {"smtp_auth_password": NEEDLE}}},
             "alertmanager_receivers or alertmanager_config holds a secret: global.smtp_auth_password.",
         ),
-        (
-            {"config": {"global": {"smtp_auth_password_file": "/secrets/smtp"}}},
-            "alertmanager_secrets has no value for /secrets/smtp",
-        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name_without_its_value(written: dict[str, Any], problem: str) -> None:
     (found,) = given(**written)["problems"]
     assert found.startswith(problem)
     assert NEEDLE not in found
+
+
+WITHOUT_UNIT = [10, 300, "10", 1.5, True]
+
+
+@pytest.mark.parametrize("value", WITHOUT_UNIT)
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda value: {"receivers": [{"name": "a", "webhook_configs": [{"timeout": value}]}]},
+        lambda value: {"receivers": [{"name": "a", "pushover_configs": [{"retry": value}]}]},
+        lambda value: {"route": {"group_wait": value}},
+        lambda value: {"route": {"routes": [{"repeat_interval": value}]}},
+        lambda value: {"config": {"global": {"resolve_timeout": value}}},
+    ],
+)
+def test_a_duration_without_a_unit_would_be_nanoseconds(place: Any, value: Any) -> None:
+    (problem,) = given(**place(value))["problems"]
+    assert "write it with its unit" in problem
+
+
+@pytest.mark.parametrize("value", ["10s", "1m30s", 0, "0", None])
+def test_a_duration_with_a_unit_is_taken(value: Any) -> None:
+    assert given(receivers=[{"name": "a", "slack_configs": [{"timeout": value}]}])["problems"] == []
+
+
+def test_one_text_is_a_list_of_one_where_alertmanager_takes_a_list() -> None:
+    found = given(
+        route={"group_by": "job", "routes": [{"matchers": 'severity="info"', "mute_time_intervals": "nights"}]},
+        config={
+            "templates": "files/*.tmpl",
+            "time_intervals": [{"name": "nights", "time_intervals": [{"years": 2026}]}],
+        },
+    )
+    assert found["problems"] == []
+    assert found["route"]["group_by"] == ["job"]
+    assert found["route"]["routes"] == [{"matchers": ['severity="info"'], "mute_time_intervals": ["nights"]}]
+    assert found["config"]["templates"] == ["files/*.tmpl"]
+    assert found["config"]["time_intervals"][0]["time_intervals"] == [{"years": ["2026"]}]
 
 
 def test_a_secret_is_a_file_of_its_name() -> None:

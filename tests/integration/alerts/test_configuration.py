@@ -30,7 +30,15 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a file that no secret is for": (
         {"alertmanager_secrets": {"webhook": "a-token"}},
-        ["alertmanager_secrets has no value for /etc/alertmanager/secrets/smtp"],
+        ["smtp_auth_password_file is /etc/alertmanager/secrets/smtp, and alertmanager_secrets has no value for smtp"],
+    ),
+    "a duration that would be ten nanoseconds": (
+        {"alertmanager_receivers": [{"name": "people", "webhook_configs": [{**WEBHOOK, "timeout": 10}]}]},
+        ["receiver people.webhook_configs.timeout is 10", "with its unit"],
+    ),
+    "templates that are not there": (
+        {"alertmanager_config": {"templates": ["files/*.tmpl"]}},
+        ["alertmanager_config.templates holds 'files/*.tmpl', which matches no file", "alertmanager_files"],
     ),
     "a port that another process holds": (
         {"alertmanager_port": receivers.WEBHOOK_PORT},

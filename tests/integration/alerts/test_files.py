@@ -19,12 +19,17 @@ contactPoints:
     name: mine
     receivers: [{uid: mine, type: webhook, settings: {url: "http://localhost:9/"}}]
 """
+# By a template of the user's own, and by one of Alertmanager's.
+MESSAGE = """{% raw %}{{ template "mine" . }} {{ template "slack.default.title" . }}{% endraw %}"""
+SLACK = {"api_url_file": "files/slack", "channel": "#alerts", "text": MESSAGE}
 FILES: dict[str, Any] = {
     "prometheus_files": {
         "targets/ingest.json": {"content": '[{"targets": ["localhost:8000"]}]', "secret": False},
         "token": NEEDLE,
     },
-    "alertmanager_files": {"mail.tmpl": TEMPLATE},
+    "alertmanager_files": {"mail.tmpl": TEMPLATE, "slack": "http://127.0.0.1:9/"},
+    "alertmanager_receivers": [{"name": "people", "slack_configs": [SLACK]}],
+    "alertmanager_route": {"receiver": "people"},
     "alertmanager_config": {"templates": ["files/*.tmpl"]},
     "grafana_files": {"ldap.toml": f"# {NEEDLE}", "alerting/contact.yml": CONTACT},
 }
@@ -57,6 +62,7 @@ def test_files_arrive_with_the_configuration_that_names_them_and_go_again(
     lines = f"sudo find {folders} -type f {named} -printf '%p %m %u %g\\n' | sort"
     assert host.check_output(lines).splitlines() == [
         "/etc/alertmanager/files/mail.tmpl 640 root alertmanager",
+        "/etc/alertmanager/files/slack 640 root alertmanager",
         "/etc/grafana/files/ldap.toml 640 root grafana",
         "/etc/grafana/provisioning/alerting/alerting.yml 640 root grafana",
         "/etc/grafana/provisioning/alerting/contact.yml 640 root grafana",
@@ -70,6 +76,25 @@ def test_files_arrive_with_the_configuration_that_names_them_and_go_again(
 
     assert playbook("site.yml").returncode == 0
     assert host.check_output(lines) == "/etc/grafana/provisioning/alerting/alerting.yml 640 root grafana"
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{{ template "mien" . }}', 'template "mien" not defined'),
+        ("{{ range .Alerts }}{{ .Labels.job }}", "unexpected EOF"),
+        ("{{ .Annotations.summary }}", "can't evaluate field Annotations"),
+    ],
+)
+def test_a_message_that_alertmanager_could_not_make_is_refused(playbook: Playbook, text: str, reason: str) -> None:
+    slack = {**SLACK, "text": f"{{% raw %}}{text}{{% endraw %}}"}
+    broken = {**FILES, "alertmanager_receivers": [{"name": "people", "slack_configs": [slack]}]}
+    refused(
+        playbook("site.yml", "--tags=alertmanager", **broken),
+        "alertmanager_receivers, receiver people.slack_configs.text",
+        reason,
+    )
 
 
 @pytest.mark.usefixtures("unchanged")
