@@ -8,6 +8,11 @@ from typing import Any
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import alertmanager_input
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import (
+    KEY,
+    alertmanager_peers,
+    grouped_by_node,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
     alertmanager_sections,
     message_texts,
@@ -32,22 +37,27 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     :param settings: ``written``, see ``alertmanager_input``; ``config_dir``, the folder of all this on the node;
         ``amtool``, the program's path there; ``watchdog_route``, see ``alertmanager_sections``; ``files``, see
-        ``service_files``; ``unit``, see ``unit_options``; ``arguments`` of the program; ``username``, ``password``,
-        ``password_salt``, ``certificate`` and ``key``, see ``web_files``
+        ``service_files``; ``unit``, see ``unit_options``; ``arguments`` of the program; ``peers``, the arguments of
+        ``alertmanager_peers`` but for that folder; ``username``, ``password``, ``password_salt``, ``certificate`` and
+        ``key``, see ``web_files``
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``message_checks``, the commands that make each message once, with ``{config}`` for that
-        folder; ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit; and
-        ``command_line``, the arguments as systemd reads them. Where there are problems the files are not whole.
+        folder; ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit;
+        ``command_line``, the arguments as systemd reads them; and ``others``, with how many others this Alertmanager
+        is a cluster. Where there are problems the files are not whole.
     """
     folder = settings["config_dir"]
     meant = alertmanager_input(settings["written"], f"{folder}/secrets")
     brought = service_files(settings["files"], "alertmanager_files")
     unit = unit_options(**settings["unit"])
+    peers = alertmanager_peers(**settings["peers"], config_dir=folder)
+    if peers["others"]:
+        meant["route"] = grouped_by_node({**meant["route"], "group_by": meant["route"].get("group_by") or ["node"]})
     sections = {**meant["config"], "receivers": meant["receivers"]}
     files = {**meant["secret_files"], **brought["files"]}
     patterns = meant["config"].get("templates") or []
     problems = [
-        *(problem for part in (meant, brought, unit) for problem in part["problems"]),
+        *(problem for part in (meant, brought, unit, peers) for problem in part["problems"]),
         *pattern_problems("alertmanager_config.templates", patterns, files, folder),
         *certificate_file_problems(sections, files, folder, "alertmanager_files"),
         *_missing(sections, files, folder),
@@ -55,12 +65,16 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "files": {
             **files,
+            **peers["files"],
             "alertmanager.yml": yaml_file(alertmanager_sections(meant, settings["watchdog_route"]), HARMLESS),
             **collected(problems, lambda: web_files(settings, "alertmanager_password"), {}),
         },
-        "command_line": collected(problems, lambda: systemd_arguments(settings["arguments"]), ""),
+        "command_line": collected(
+            problems, lambda: systemd_arguments([*settings["arguments"], *peers["arguments"]]), ""
+        ),
         "message_checks": _message_checks(settings["amtool"], meant["receivers"], patterns, folder),
-        "secret": brought["secret"],
+        "secret": [*brought["secret"], KEY],
+        "others": peers["others"],
         "unit_files": unit["files"],
         "problems": problems,
     }

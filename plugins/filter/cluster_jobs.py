@@ -37,8 +37,9 @@ def cluster_scrape_configs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     :param settings: ``primaries``, names of hosts; ``core`` and ``task``, addresses of the other nodes by the name that
         the series get; ``discovery``, ``inventory`` or ``ec2``; ``cluster_id`` and ``region``, for EC2; ``hadoop``, how
         its daemons are asked (over the role's defaults); ``ec2``, further options of its discovery; ``hosts``, the
-        node_exporters: ``own``, ``host:port`` of that of this node, ``others``, the same of the other nodes by name,
-        their ``port`` for those that are discovered, and ``username``, ``password`` and ``certificate`` of all
+        node_exporters: ``own``, ``host:port`` of that of this node, whose system calls itself ``nodename``,
+        ``others``, the same of the other nodes by name, their ``port`` for those that are discovered, and
+        ``username``, ``password`` and ``certificate`` of all
     :returns: jobs in Prometheus' syntax; every target has the labels ``component`` and ``instance``, the name of its
         host, so that what is known of a host by several jobs can be put together
     """
@@ -66,11 +67,18 @@ def _hosts_job(settings: Mapping[str, Any], hosts: Mapping[str, Any]) -> dict[st
         job |= {"scheme": "https", "tls_config": {"ca": ca, "server_name": name}}
     if hosts["password"]:
         job["basic_auth"] = {"username": str(hosts["username"]), "password": str(hosts["password"])}
-    static = [_group(hosts["own"], "node_exporter", settings["primaries"][0])]
+    static = [_group(hosts["own"], "node_exporter", _own_name(settings["primaries"], hosts["nodename"]))]
     if settings["discovery"] == "ec2":
         return {**job, **_discovered(settings, static, int(hosts["port"]), "node_exporter", ("CORE", "TASK"))}
     others = [_group(target, "node_exporter", name) for name, target in hosts["others"].items()]
     return {**job, "static_configs": static + others}
+
+
+def _own_name(primaries: Sequence[str], nodename: str) -> str:
+    """Return which of the primary nodes this one is: of several the one that has its name, with a domain or not."""
+    if len(primaries) == 1:
+        return primaries[0]
+    return next((name for name in primaries if name.partition(".")[0] == nodename.partition(".")[0]), nodename)
 
 
 def _targets(

@@ -97,11 +97,11 @@ def listen_problems(addresses: Mapping[str, Any]) -> list[str]:
 
     :param addresses: address by the name of its variable; ``monitoring_listen_address`` is the one that others follow
     """
-    wrong = {name: value for name, value in addresses.items() if not _is_one(str(value))}
+    wrong = {name: value for name, value in addresses.items() if not is_host(str(value))}
     general = wrong.get("monitoring_listen_address")
     # Its own API server does not start with a name (12.4).
     grafana = str(addresses.get("grafana_listen_address", "::"))
-    names = [grafana] if _is_one(grafana) and not _ip(grafana) else []
+    names = [grafana] if is_host(grafana) and not _ip(grafana) else []
     return [
         *(f"grafana_listen_address is '{name}', and Grafana takes an address alone: write it." for name in names),
         *_described(wrong, general),
@@ -117,7 +117,8 @@ def _described(wrong: Mapping[str, Any], general: Any) -> list[str]:
     ]
 
 
-def _is_one(address: str) -> bool:
+def is_host(address: str) -> bool:
+    """Tell whether a text is the name or the IP address of one host."""
     found = _ip(address)
     if found:
         return "%" not in address

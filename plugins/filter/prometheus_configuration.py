@@ -12,6 +12,7 @@ from ansible_collections.emr.monitoring.plugins.filter.certificates import certi
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import prometheus_input
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import plain, yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import told_apart
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import named_file_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_write import remote_write
@@ -90,7 +91,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``thresholds`` of the user by name; ``runbook_url``; ``username``, ``password``, ``password_salt``,
         ``certificate`` and ``key``, see ``web_files``; ``addresses`` of this node's own Prometheus, see
         ``own_addresses``, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
-        which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that name
+        which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that
+        name; ``peers``, what was written into ``alertmanager_peers``, and ``node``, the name of this node among them
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
         ``static_targets`` by job; ``discoveries``, see there; ``remote_write``, its entries as they are rendered, and
@@ -111,7 +113,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         static_targets(moved),
     )
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
-    sections = _sections(meant, jobs, remote["entries"])
+    node = str(meant["global"].get("external_labels", {}).get("node") or settings["node"])
+    sections = _sections(meant, jobs, remote["entries"], told_apart(settings["peers"], moved, node))
     config = passwords_in_files(sections, settings["password_salt"])
     problems = [
         *meant["problems"],
@@ -185,10 +188,16 @@ def _self_scrape(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sections(
-    meant: Mapping[str, Any], jobs: list[Mapping[str, Any]], remote: list[Mapping[str, Any]]
+    meant: Mapping[str, Any], jobs: list[Mapping[str, Any]], remote: list[Mapping[str, Any]], labels: list[Any]
 ) -> dict[str, Any]:
-    """Return prometheus.yml with its sections in the order in which upstream documents them."""
+    """Return prometheus.yml with its sections in the order in which upstream documents them.
+
+    :param labels: the relabelling of all alerts, which comes before the user's own
+    """
     alerting = {"alerting": meant["alerting"]} if meant["alerting"] else {}
+    if alerting and labels:
+        own = meant["alerting"].get("alert_relabel_configs") or []
+        alerting = {"alerting": {**meant["alerting"], "alert_relabel_configs": [*labels, *own]}}
     return {
         "global": meant["global"],
         **alerting,

@@ -27,6 +27,9 @@ OWN_FLAGS = {
     "--storage.tsdb.retention.time": "prometheus_retention_time",
     "--storage.tsdb.retention.size": "prometheus_retention_size",
     "--storage.path": "alertmanager_data_dir",
+    "--cluster.listen-address": "alertmanager_peers and alertmanager_peers_port",
+    "--cluster.peer": "alertmanager_peers",
+    "--cluster.tls-config": "alertmanager_peers",
     "--collector.systemd.unit-include": "node_exporter_units",
     "--collector.textfile.directory": "node_exporter_textfile_dir",
 }

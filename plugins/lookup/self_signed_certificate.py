@@ -182,7 +182,10 @@ def is_current(pem: bytes, names: Sequence[x509.GeneralName]) -> bool:
 
 
 def make(names: Sequence[x509.GeneralName], days: int = DAYS) -> str:
-    """Return a new key and a certificate for it that is valid for so many days, both in PEM form."""
+    """Return a new key and a certificate for it that is valid for so many days, both in PEM form.
+
+    Services that share a pair know each other by it from both sides.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "EMR monitoring, self-signed")])
     # The clock of the node or of a browser may be late.
@@ -209,7 +212,9 @@ def make(names: Sequence[x509.GeneralName], days: int = DAYS) -> str:
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )

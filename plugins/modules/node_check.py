@@ -120,6 +120,10 @@ ansible_facts:
       description: C(x86_64) or C(aarch64), under the name that C(setup) gives it.
       type: str
       sample: aarch64
+    nodename:
+      description: What the system calls itself, under the name that C(setup) gives it.
+      type: str
+      sample: ip-10-0-0-12.eu-central-1.compute.internal
     emr:
       description: The cluster. What is not known is an empty string.
       type: dict
@@ -273,6 +277,7 @@ def main() -> None:
                 module.warn(warning)
     facts = {
         "architecture": machine,
+        "nodename": os.uname().nodename,
         "emr": emr,
         "grafana_sources": stored_sources(params["grafana_database"]),
         "made": [service["name"] for service in params["services"] if is_installed(service)],

@@ -16,6 +16,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_files import
     aws_credentials,
     in_files,
 )
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import is_local
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, Written, kind, loses_space
 
 VARIABLE = "prometheus_remote_write"
@@ -117,17 +118,12 @@ def _label_problems(labels: Mapping[str, Any], jobs: Mapping[str, Any]) -> Itera
             f"{VARIABLE} is set, and prometheus_external_labels has no cluster: there, the metrics of this cluster "
             "could not be told from those of others. Give it one, such as the id of the EMR cluster."
         )
-    local = [job for job, targets in jobs.items() if any(_is_local(target["address"]) for target in targets)]
+    local = [job for job, targets in jobs.items() if any(is_local(target["address"]) for target in targets)]
     if "__replica__" in labels and local:
         yield (
             f"prometheus_external_labels holds __replica__, and the job {local[0]!r} scrapes this node alone: while "
             "another replica is chosen there, what this one sends is dropped. Use the label node in its place."
         )
-
-
-def _is_local(address: str) -> bool:
-    host = address.rpartition(":")[0] or address
-    return is_loopback(host.strip("[]"))
 
 
 def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.listen import is_own
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback, is_own
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import duration
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST_SPACE, loses_space
 
@@ -158,6 +158,19 @@ def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, lis
         ]
         for job in scrape_configs
     }
+
+
+def asks_this_node_alone(job: Mapping[str, Any]) -> bool:
+    """Tell whether all that a job scrapes is on this node, as far as that is known beforehand."""
+    (targets,) = static_targets([job]).values()
+    discovers = any(str(name).endswith("_sd_configs") for name in job)
+    return not discovers and all(is_local(target["address"]) for target in targets)
+
+
+def is_local(address: str) -> bool:
+    """Tell whether the address of a target, ``host`` or ``host:port``, is one by which each node reaches itself."""
+    host = address.rpartition(":")[0] or address
+    return is_loopback(host.strip("[]"))
 
 
 def discoveries(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -64,6 +64,7 @@ def test_the_documents_have_examples() -> None:
         "PagerDuty for what is critical, a channel for the rest",
         "Amazon SNS",
         "When the monitoring itself dies",
+        "Several primary nodes",
         "Alerts to a person",
     ]
 

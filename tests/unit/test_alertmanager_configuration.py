@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "files": {},
     "unit": {"service": "alertmanager", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],
+    "peers": {"written": [], "port": 9094, "pair": {"certificate": "", "key": ""}},
     "username": "",
     "password": "",
     "password_salt": "",

@@ -26,7 +26,8 @@ SETTINGS: dict[str, Any] = {
     "hadoop": {},
     "ec2": {},
     "hosts": {
-        "own": "localhost:9100", "port": 9100, "username": "prometheus", "password": "", "certificate": "",
+        "own": "localhost:9100", "nodename": "ip-10-0-0-1", "port": 9100,
+        "username": "prometheus", "password": "", "certificate": "",
         "others": {"core-1": "10.0.0.2:9100", "task-1": "10.0.0.3:9101"},
     },
 }  # fmt: skip
@@ -81,6 +82,20 @@ def test_three_primaries_are_all_asked() -> None:
         "b:9870",
         "c:9870",
     ]
+
+
+@pytest.mark.parametrize(
+    ("primaries", "nodename", "instance"),
+    [
+        (["ip-1.ec2.internal"], "anything", "ip-1.ec2.internal"),
+        (["ip-1.ec2.internal", "ip-2.ec2.internal"], "ip-2", "ip-2.ec2.internal"),
+        (["ip-1", "ip-2"], "ip-2.ec2.internal", "ip-2"),
+        (["ip-1", "ip-2"], "ip-3.ec2.internal", "ip-3.ec2.internal"),
+    ],
+)
+def test_each_of_several_primaries_has_its_own_name(primaries: list[str], nodename: str, instance: str) -> None:
+    found = jobs(primaries=primaries, hosts={**SETTINGS["hosts"], "nodename": nodename})
+    assert targets(found["node"])["localhost:9100"] == ("node_exporter", instance)
 
 
 def test_a_cluster_with_tls_and_a_login_by_name() -> None:

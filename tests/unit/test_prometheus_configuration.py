@@ -33,6 +33,8 @@ SETTINGS: dict[str, Any] = {
     "certificate": "",
     "key": "",
     "data_dir": "/mnt/data",
+    "peers": [],
+    "node": "a",
     "files": {},
     "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],

@@ -479,3 +479,25 @@ def test_alertmanager_says_whom_it_tells() -> None:
     assert kind.judge(said, late=True) == Found(lines=["Alertmanager tells team, b"])
     (problem,) = kind.judge({"receivers": {"status": 0, "json": None, "error": "refused"}}, late=True).problems
     assert problem.startswith("http://m/api/v2/receivers: refused.")
+
+
+def cluster_answers(peers: int, ran: float) -> dict[str, dict[str, Any]]:
+    started = datetime.fromtimestamp(time.time() - ran, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    status = {"uptime": started, "cluster": {"status": "ready", "peers": [{"name": str(n)} for n in range(peers)]}}
+    return {
+        "receivers": {"status": 200, "json": [{"name": "team"}], "error": ""},
+        "status": {"status": 200, "json": status, "error": ""},
+    }
+
+
+def test_a_cluster_of_alertmanagers_is_whole_or_it_is_said() -> None:
+    kind = Alertmanager("http://m", ["nowhere"], 2)
+    assert kind.judge(cluster_answers(3, 1), late=False) == Found(
+        lines=["Alertmanager tells team, once for all 3 Alertmanagers"]
+    )
+    young = kind.judge(cluster_answers(1, 1), late=False)
+    assert (young.down, 0 < young.pending["the other Alertmanagers"] < 20) == ([], True)
+    (sentence,) = kind.judge(cluster_answers(2, 1), late=True).down
+    assert sentence.startswith("Alertmanager has found 1 of 2 others")
+    # One that has run for long waits for nobody.
+    assert kind.judge(cluster_answers(2, 60), late=False).pending["the other Alertmanagers"] < 0

@@ -115,7 +115,7 @@ def main() -> int:
     ThreadingTCPServer.allow_reuse_address = True
     mail = ThreadingTCPServer(("127.0.0.1", MAIL_PORT), Mail)
     threading.Thread(target=mail.serve_forever, daemon=True).start()
-    ThreadingHTTPServer(("127.0.0.1", WEBHOOK_PORT), Webhook).serve_forever()
+    ThreadingHTTPServer(("", WEBHOOK_PORT), Webhook).serve_forever()
     return 0
 
 

@@ -1,0 +1,104 @@
+"""The gate of several Alertmanagers that are one cluster, so that each problem is told once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_host, is_loopback, url_host
+from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
+from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import asks_this_node_alone
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+
+VARIABLE = "alertmanager_peers"
+# One pair is for all of them; what they know each other by is that each has it.
+NAME = "alertmanager"
+CERTIFICATE, KEY = "peers/certificate.pem", "peers/key.pem"
+TLS = {
+    "tls_server_config": {
+        "cert_file": CERTIFICATE,
+        "key_file": KEY,
+        "client_ca_file": CERTIFICATE,
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "min_version": "TLS12",
+    },
+    "tls_client_config": {"ca_file": CERTIFICATE, "cert_file": CERTIFICATE, "key_file": KEY, "server_name": NAME},
+}
+
+
+def written_peers(gate: Written, value: Any) -> list[str]:
+    """Return the hosts of a cluster as they were meant; none where there is nobody else."""
+    hosts = []
+    for host in gate.sequence(VARIABLE, value):
+        name = str(gate.text(VARIABLE, host)).strip("[]")
+        if not name:
+            continue
+        if not is_host(name) or is_loopback(name):
+            gate.refuse(VARIABLE, host, "write hosts by the names or addresses under which they reach each other")
+        hosts.append(name)
+    return list(dict.fromkeys(hosts)) if len(set(hosts)) > 1 else []
+
+
+def alertmanager_peers(written: Any, port: Any, pair: Mapping[str, str], config_dir: str) -> dict[str, Any]:
+    """Return what has an Alertmanager be one of a cluster.
+
+    :param written: what the user wrote into ``alertmanager_peers``: hosts, this one among them or not
+    :param port: where all of them listen for each other
+    :param pair: ``certificate`` and ``key`` that all of them share, PEM texts
+    :param config_dir: the folder of Alertmanager's configuration on the node
+    :returns: ``arguments`` of the program; ``files``, path below ``config_dir`` -> text, or what ``yaml_file``
+        returns; ``others``, how many others there are to be; and ``problems``, a list of sentences
+    """
+    gate = Written()
+    hosts = written_peers(gate, written)
+    if not hosts:
+        return {"arguments": ["--cluster.listen-address="], "files": {}, "others": 0, "problems": gate.problems}
+    return {
+        "arguments": [
+            f"--cluster.listen-address=0.0.0.0:{port}",
+            f"--cluster.tls-config={config_dir}/peers.yml",
+            *(f"--cluster.peer={url_host(host)}:{port}" for host in hosts),
+        ],
+        "files": {"peers.yml": yaml_file(TLS, ["*"]), CERTIFICATE: pair["certificate"], KEY: pair["key"]},
+        "others": len(hosts) - 1,
+        "problems": gate.problems,
+    }
+
+
+def told_apart(written: Any, jobs: Iterable[Mapping[str, Any]], node: str) -> list[dict[str, Any]]:
+    """Return how the alerts of several Prometheus are told apart: by their node, but for what all of them see.
+
+    A label of that name that the series themselves have stays.
+
+    :param written: what the user wrote into ``alertmanager_peers``, right or wrong
+    :param jobs: jobs in Prometheus' syntax
+    :param node: the name of this node
+    :returns: relabelling in Prometheus' syntax, none without peers. What names no job is this node's own
+    """
+    if not written_peers(Written(), written):
+        return []
+    seen_by_all = "|".join(re.escape(str(job["job_name"])) for job in jobs if not asks_this_node_alone(job))
+    rules: list[dict[str, Any]] = [
+        {"source_labels": ["node"], "regex": "", "target_label": "node", "replacement": node.replace("$", "$$")}
+    ]
+    if seen_by_all:
+        pattern = f"({seen_by_all});{re.escape(node)}"
+        rules.append({"source_labels": ["job", "node"], "regex": pattern, "target_label": "node", "replacement": ""})
+    return rules
+
+
+def grouped_by_node(route: Any) -> Any:
+    """Return a route, and those below it, by which no message has alerts of several nodes.
+
+    Each Alertmanager has the alerts of its own node and those that all of them have. Where a group had both, each would
+    take what another has told for something else than it knows, and tell its own again.
+    """
+    if not isinstance(route, Mapping):
+        return route
+    found = dict(route)
+    if found.get("group_by") and not {"node", "..."} & set(found["group_by"]):
+        found["group_by"] = [*found["group_by"], "node"]
+    if isinstance(found.get("routes"), list):
+        found["routes"] = [grouped_by_node(below) for below in found["routes"]]
+    return found

@@ -1,0 +1,154 @@
+"""Three primary nodes: what all of them see is told once, by whichever is there; what one sees, by its name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.alerts import receivers
+from tests.integration.alerts.tools import Inbox
+from tests.integration.node import Api, Playbook, poll, words
+
+NODES = ["emr-primaries-1", "emr-primaries-2", "emr-primaries-3"]
+SHARED = "shared-target"
+LOGIN = "cat /etc/alertmanager/credentials/password"
+LOOKS = "alertmanager_nflog_queries_total"
+
+
+def on(node: str, command: str) -> str:
+    """Run a command on a node as root."""
+    return subprocess.run(
+        ["docker", "exec", node, "sh", "-c", command], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def asked(node: str, path: str) -> str:
+    """Ask the Alertmanager of a node."""
+    return on(node, f'curl --silent --fail --user "admin:$({LOGIN})" "http://localhost:9093{path}"')
+
+
+def looks(node: str) -> float:
+    """Return how often an Alertmanager has looked whether something was told already."""
+    return sum(float(line.split()[-1]) for line in asked(node, "/metrics").splitlines() if line.startswith(f"{LOOKS} "))
+
+
+def decide(*nodes: str) -> None:
+    """Wait until each Alertmanager has decided at least once more what to send."""
+    before = {node: looks(node) for node in nodes}
+    assert poll(lambda: all(looks(node) >= before[node] + 2 for node in nodes), 40)
+
+
+def alerts(node: str, service: str) -> list[dict[str, str]]:
+    """Return the labels of the alerts of a service that an Alertmanager knows of."""
+    found = json.loads(asked(node, f"/api/v2/alerts?filter=service%3D%22{service}%22"))
+    return [alert["labels"] for alert in found]
+
+
+@pytest.fixture(scope="module")
+def inbox(host: Host, tunnel: Callable[[int], str]) -> Iterator[Inbox]:
+    """Return the receiver that all three send to."""
+    started = Inbox(host, Api(tunnel(receivers.WEBHOOK_PORT)))
+    started.install()
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def shared(inbox: Inbox) -> Iterator[Callable[[], None]]:
+    """Have the target that all three scrape; return what takes it away."""
+    on(NODES[0], "mkdir -p /opt/shared && echo 'shared_up 1' > /opt/shared/metrics")
+
+    def begin() -> None:
+        serve = "python3 -m http.server 9701 --directory /opt/shared"
+        on(NODES[0], f"systemd-run --collect --unit={SHARED} {serve}")
+        assert poll(lambda: not any(alerts(node, "shared") for node in NODES), 60)
+
+    begin()
+    inbox.forget()
+
+    def end() -> None:
+        on(NODES[0], f"systemctl stop {SHARED}")
+
+    yield end
+    on(NODES[0], f"systemctl stop {SHARED} || true")
+
+
+def about(inbox: Inbox, service: str, status: str) -> list[dict[str, Any]]:
+    """Return the messages about a service that have a status."""
+    return [m["body"] for m in inbox.messages() if (m["service"], m["status"]) == (service, status)]
+
+
+def test_the_run_says_that_they_are_one(playbook: Playbook) -> None:
+    done = playbook("site.yml", "--tags=alertmanager")
+    assert done.returncode == 0, words(done)[-4000:]
+    assert words(done).count("Alertmanager tells people, once for all 3 Alertmanagers") == 3
+
+
+def test_what_all_of_them_see_is_told_once(inbox: Inbox, shared: Callable[[], None]) -> None:
+    shared()
+    assert poll(lambda: all(alerts(node, "shared") for node in NODES), 60)
+    assert poll(lambda: about(inbox, "shared", "firing"), 60)
+    decide(*NODES)
+    (message,) = about(inbox, "shared", "firing")
+    assert {alert["labels"]["job"] for alert in message["alerts"]} == {"shared"}
+    assert not any("node" in alert["labels"] for alert in message["alerts"])
+
+
+def test_it_is_told_when_one_of_them_is_away(inbox: Inbox, shared: Callable[[], None]) -> None:
+    """Even the one that would have told it: the first in the order of their names."""
+    first = min(json.loads(asked(node, "/api/v2/status"))["cluster"]["name"] for node in NODES)
+    away = next(n for n in NODES if json.loads(asked(n, "/api/v2/status"))["cluster"]["name"] == first)
+    on(away, "systemctl stop alertmanager")
+    left = [node for node in NODES if node != away]
+    try:
+        shared()
+        assert poll(lambda: about(inbox, "shared", "firing"), 60)
+        decide(*left)
+        assert len(about(inbox, "shared", "firing")) == 1
+    finally:
+        on(away, "systemctl start alertmanager")
+    assert poll(lambda: len(json.loads(asked(away, "/api/v2/status"))["cluster"]["peers"]) == len(NODES), 60)
+
+
+def test_what_one_of_them_sees_names_its_node(inbox: Inbox) -> None:
+    inbox.forget()
+    two = NODES[1:]
+    try:
+        for node in two:
+            on(node, "systemctl stop docproc-service")
+        assert poll(lambda: len(about(inbox, "docproc", "firing")) >= len(two), 60), inbox.messages()
+        decide(*two)
+        told = [{alert["labels"]["node"] for alert in m["alerts"]} for m in about(inbox, "docproc", "firing")]
+        assert sorted(told, key=min) == [{node} for node in two]
+    finally:
+        for node in two:
+            on(node, "systemctl start docproc-service")
+    assert poll(lambda: len(about(inbox, "docproc", "resolved")) == len(two), 60), inbox.messages()
+
+
+def test_a_silence_on_one_of_them_is_one_on_all() -> None:
+    matcher = '{"matchers":[{"name":"service","value":"ingest","isRegex":false}],"createdBy":"t","comment":"c",'
+    times = '"startsAt":"\'$(date -u +%FT%TZ)\'","endsAt":"\'$(date -u -d +1hour +%FT%TZ)\'"}'
+    post = f"curl --silent --fail --json '{matcher}{times}' --user admin:$({LOGIN})"
+    on(NODES[2], f"{post} http://localhost:9093/api/v2/silences")
+    assert poll(lambda: all("ingest" in asked(node, "/api/v2/silences") for node in NODES), 60)
+
+
+def test_nobody_joins_without_their_key(host: Host) -> None:
+    """Not even with TLS: each shows its certificate, and the key stays with root and the service."""
+    connect = "openssl s_client -connect emr-primaries-2:9094 -servername alertmanager </dev/null 2>&1"
+    assert "Acceptable client certificate CA names" in on(NODES[0], f"{connect} || true")
+    pair = "-cert /etc/alertmanager/peers/certificate.pem -key /etc/alertmanager/peers/key.pem"
+    alone = (
+        "(sleep 1; echo) | openssl s_client -connect emr-primaries-2:9094 -servername alertmanager -quiet 2>&1 || true"
+    )
+    assert "alert" in on(NODES[0], alone)
+    assert "alert" not in on(NODES[0], alone.replace("-quiet", f"-quiet {pair}"))
+    key = host.check_output("sudo stat --format='%a %U %G' /etc/alertmanager/peers/key.pem")
+    assert key == "640 root alertmanager"
