@@ -95,10 +95,13 @@ molecule-database: .venv/installed
 	@if [ -n "$(TESTBED_GRAFANA_ARCHIVE)" ]; then molecule test --scenario-name database; \
 	else echo "SKIPPED database: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no PostgreSQL"; fi
 
-# Hadoop comes from Maven Central, by Maven.
-molecule-cluster: .venv/aws
+# Hadoop comes from Maven Central, by Maven. Its pages come after it, on nodes of the same names.
+molecule-cluster: .venv/aws $(BROWSER)
 	@if lacks=$$(python molecule/testbed/cluster.py missing); then echo "SKIPPED cluster: this machine lacks $$lacks"; \
-	else molecule test --scenario-name cluster; fi
+	elif [ -z "$(BROWSER)" ]; then \
+	echo "SKIPPED cluster_pages: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no pages to look at"; \
+	molecule test --scenario-name cluster; \
+	else molecule test --scenario-name cluster && molecule test --scenario-name cluster_pages; fi
 
 # Cortex is TESTBED_CORTEX_ARCHIVE, or built by Go.
 molecule-remote: .venv/installed
@@ -122,8 +125,9 @@ else
 	@echo "SKIPPED browser: TESTBED_GRAFANA_ARCHIVE is not set, and the stand-in for Grafana has no pages to look at"
 endif
 
-pictures: .venv/browser ## make the pictures in docs/images anew, with TESTBED_PROMETHEUS_ARCHIVE and TESTBED_GRAFANA_ARCHIVE
+pictures: .venv/browser .venv/aws ## make the pictures in docs/images anew, with TESTBED_PROMETHEUS_ARCHIVE and TESTBED_GRAFANA_ARCHIVE
 	@molecule test --scenario-name pictures
+	@molecule test --scenario-name cluster_pages
 
 .venv/bench: .venv/installed requirements-bench.txt
 	@$(PATIENTLY) "installing the Python packages for the bench" $(INSTALL) requirements-bench.txt

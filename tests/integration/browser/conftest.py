@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from tests.integration.browser.pages import HEADINGS, SEEN, log_in
+from tests.integration.browser.pages import HEADINGS, SEEN, Watch, log_in
 from tests.integration.node import Api
 
 # The machine may be ten times slower.
@@ -58,6 +59,19 @@ def context(request: pytest.FixtureRequest, browser: Browser, session: Any) -> I
     window.set_default_timeout(PATIENCE)
     yield window
     window.close()
+
+
+@pytest.fixture(scope="session")
+def usual(browser: Browser, session: Any, grafana: Api) -> set[str]:
+    """Return what Grafana says on the console where it shows no dashboard of the project."""
+    context = browser.new_context(storage_state=session, ignore_https_errors=True)
+    page = context.new_page()
+    watch = Watch(page, urlsplit(grafana.base).netloc)
+    for path in ("/dashboards", "/dashboard/new"):
+        page.goto(grafana.base + path)
+        page.wait_for_load_state("networkidle")
+    context.close()
+    return watch.said
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 from tests.integration.node import PROJECT, Api, poll
 
@@ -18,6 +18,9 @@ FOLDER = PROJECT / "roles/grafana/files/dashboards"
 DASHBOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.iterdir())}
 HEADINGS = ["page", "window", "panels", "error", "no data", "cut title", "cut legend", "console", "off the node"]
 SEEN: list[list[str]] = []
+# Titles and legends are whole from here on.
+WIDE = 1440
+WINDOWS = [(WIDE, 900), (1920, 1080), (390, 844)]
 
 # Of each panel its heading, and what is wrong with it.
 LOOK = """() => [...document.querySelectorAll('section[data-testid^="data-testid Panel header"]')].map(panel => {
@@ -131,3 +134,37 @@ def picture(page: Page, name: str) -> Path:
     path = PICTURES / f"{name}.png"
     page.screenshot(path=path)
     return path
+
+
+def wrong(found: list[dict[str, Any]], watch: Watch, usual: set[str]) -> dict[str, list[str]]:
+    """Return what must not be, by the heading of the table."""
+    return {
+        "error": [panel["title"] for panel in found if panel["error"]],
+        "no data": [panel["title"] for panel in found if panel["empty"]],
+        "cut title": [panel["title"] for panel in found if panel["cutTitle"]],
+        "cut legend": [f"{panel['title']}: {panel['cutLegend']}" for panel in found if panel["cutLegend"]],
+        "console": sorted(watch.said - usual),
+        "off the node": sorted(watch.asked),
+    }
+
+
+def show_whole(context: BrowserContext, grafana: Api, usual: set[str], model: dict[str, Any]) -> None:
+    """Open a dashboard in a window, unfold it and look at each panel; leave pictures, and fail on what must not be."""
+    page, uid = context.new_page(), model["uid"]
+    assert page.viewport_size
+    width, height = page.viewport_size["width"], page.viewport_size["height"]
+    watch = Watch(page, urlsplit(grafana.base).netloc)
+    page.goto(f"{grafana.base}/d/{uid}")
+    page.wait_for_load_state("networkidle")
+    picture(page, f"{uid}-{width}x{height}")
+    unfold(page, model)
+    # A rate needs two scrapes, and the rarer errors take their time to appear.
+    found = look(page, model, 150)
+    picture(page, f"{uid}-{width}x{height}-whole")
+    problems = wrong(found, watch, usual)
+    # A telephone may cut.
+    matters = [heading for heading in problems if width >= WIDE or "cut" not in heading]
+    counts = [str(len(problems[heading])) if heading in matters else "-" for heading in HEADINGS[3:]]
+    SEEN.append([uid, f"{width}x{height}", f"{len(found)}/{len(panels(model))}", *counts])
+    assert not any(problems[heading] for heading in matters), problems
+    assert sorted(panel["title"] for panel in found) == sorted(panel["title"] for panel in panels(model))

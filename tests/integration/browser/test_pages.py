@@ -13,72 +13,28 @@ from testinfra.host import Host
 
 from tests.integration.browser.pages import (
     DASHBOARDS,
-    HEADINGS,
-    SEEN,
+    WINDOWS,
     Watch,
     log_in,
     look,
     panels,
     picture,
+    show_whole,
     unfold,
+    wrong,
 )
 from tests.integration.node import Api, poll
 
-WINDOWS = [(1440, 900), (1920, 1080), (390, 844)]
 each_window = pytest.mark.parametrize(
     "context", WINDOWS, ids=["x".join(map(str, each)) for each in WINDOWS], indirect=True
 )
-# Titles and legends are whole from here on.
-WIDE = 1440
 SWITCH = "/var/lib/demo/faults/docproc-exit"
-
-
-@pytest.fixture(scope="module")
-def usual(browser: Browser, session: Any, grafana: Api) -> set[str]:
-    """Return what Grafana says on the console where it shows no dashboard of the project."""
-    context = browser.new_context(storage_state=session, ignore_https_errors=True)
-    page = context.new_page()
-    watch = Watch(page, urlsplit(grafana.base).netloc)
-    for path in ("/dashboards", "/dashboard/new"):
-        page.goto(grafana.base + path)
-        page.wait_for_load_state("networkidle")
-    context.close()
-    return watch.said
-
-
-def wrong(found: list[dict[str, Any]], watch: Watch, usual: set[str]) -> dict[str, list[str]]:
-    """Return what must not be, by the heading of the table."""
-    return {
-        "error": [panel["title"] for panel in found if panel["error"]],
-        "no data": [panel["title"] for panel in found if panel["empty"]],
-        "cut title": [panel["title"] for panel in found if panel["cutTitle"]],
-        "cut legend": [f"{panel['title']}: {panel['cutLegend']}" for panel in found if panel["cutLegend"]],
-        "console": sorted(watch.said - usual),
-        "off the node": sorted(watch.asked),
-    }
 
 
 @each_window
 @pytest.mark.parametrize("uid", DASHBOARDS)
 def test_a_dashboard_is_whole(context: BrowserContext, grafana: Api, usual: set[str], uid: str) -> None:
-    page, model = context.new_page(), DASHBOARDS[uid]
-    assert page.viewport_size
-    width, height = page.viewport_size["width"], page.viewport_size["height"]
-    watch = Watch(page, urlsplit(grafana.base).netloc)
-    page.goto(f"{grafana.base}/d/{uid}")
-    page.wait_for_load_state("networkidle")
-    picture(page, f"{uid}-{width}x{height}")
-    unfold(page, model)
-    # A rate needs two scrapes, and the rarer errors take their time to appear.
-    found = look(page, model, 150)
-    picture(page, f"{uid}-{width}x{height}-whole")
-    problems = wrong(found, watch, usual)
-    # A telephone may cut.
-    matters = [heading for heading in problems if width >= WIDE or "cut" not in heading]
-    counts = [str(len(problems[heading])) if heading in matters else "-" for heading in HEADINGS[3:]]
-    SEEN.append([uid, f"{width}x{height}", f"{len(found)}/{len(panels(model))}", *counts])
-    assert not any(problems[heading] for heading in matters), problems
-    assert sorted(panel["title"] for panel in found) == sorted(panel["title"] for panel in panels(model))
+    show_whole(context, grafana, usual, DASHBOARDS[uid])
 
 
 @pytest.fixture

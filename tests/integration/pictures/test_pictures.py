@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Iterator
@@ -15,50 +14,18 @@ from testinfra.host import Host
 
 from tests.integration.browser.pages import DASHBOARDS, look, panels
 from tests.integration.node import PROJECT, Api, Playbook, poll
+from tests.integration.pictures.taken import WIDTH, keep, open_dashboard
 
-IMAGES = PROJECT / "docs" / "images"
-WIDTH = 1440
-LARGEST = 150_000
 SWITCH = "/var/lib/demo/faults/docproc-exit"
 pytestmark = pytest.mark.usefixtures("hour")
 
-# The browser packs pictures better than a PNG does, and no other program is needed.
-PACK = """async ([picture, quality]) => {
-    const image = await createImageBitmap(await (await fetch('data:image/png;base64,' + picture)).blob());
-    const canvas = new OffscreenCanvas(image.width, image.height);
-    canvas.getContext('2d').drawImage(image, 0, 0);
-    const packed = await canvas.convertToBlob({type: 'image/webp', quality});
-    const bytes = new Uint8Array(await packed.arrayBuffer());
-    return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
-}"""
 TERMINAL = """<body style="margin:0;background:#16181d"><pre style="margin:0;padding:24px;color:#d8d9da;
 font:15px/1.45 monospace;white-space:pre-wrap">{text}</pre></body>"""
 
 
-def keep(page: Page, browser: Browser, name: str) -> None:
-    """Write what is in the window into the folder of the pictures."""
-    picture = base64.b64encode(page.screenshot()).decode()
-    # A page of its own: those of Grafana forbid themselves what a picture needs.
-    packer = browser.new_page()
-    packed = base64.b64decode(packer.evaluate(PACK, [picture, 0.9]))
-    packer.close()
-    assert len(packed) <= LARGEST, f"{name} has {len(packed)} bytes"
-    (IMAGES / f"{name}.webp").write_bytes(packed)
-
-
-def open_dashboard(context: BrowserContext, grafana: Api, uid: str) -> tuple[Page, dict[str, Any]]:
-    """Open a dashboard in a window that shows all but what a row hides; return its page and what is seen."""
-    page, model = context.new_page(), dict(DASHBOARDS[uid])
-    model["panels"] = [panel for panel in model["panels"] if panel["type"] != "row"]
-    below = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in model["panels"])
-    page.set_viewport_size({"width": WIDTH, "height": below * 38 + 220})
-    page.goto(f"{grafana.base}/d/{uid}")
-    return page, model
-
-
 @pytest.mark.parametrize("uid", sorted(set(DASHBOARDS) - {"alertas"}))
 def test_a_dashboard(context: BrowserContext, browser: Browser, grafana: Api, uid: str) -> None:
-    page, model = open_dashboard(context, grafana, uid)
+    page, model = open_dashboard(context, grafana, DASHBOARDS[uid])
     found = look(page, model, 60)
     assert {panel["title"] for panel in found if panel["empty"] or panel["error"]} == set()
     assert {panel["title"] for panel in panels(model)} <= {panel["title"] for panel in found}
@@ -116,7 +83,7 @@ def down(host: Host, prometheus: Api) -> Iterator[None]:
 
 @pytest.mark.usefixtures("down")
 def test_the_alerts(context: BrowserContext, browser: Browser, grafana: Api) -> None:
-    page, _ = open_dashboard(context, grafana, "alertas")
+    page, _ = open_dashboard(context, grafana, DASHBOARDS["alertas"])
     expect(page.get_by_role("row").filter(has_text="JobDown")).to_contain_text("Activa")
     page.wait_for_load_state("networkidle")
     keep(page, browser, "alertas")
