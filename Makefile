@@ -1,9 +1,9 @@
 # What a user types. `make help` lists it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The longest first.
-SCENARIOS := faults variables default alerts tls uninstall
+SCENARIOS := faults variables default alerts tls
 # What is too long for every day.
-LONG_SCENARIOS := selfprovision upgrade debian13 cluster database remote backup primaries
+LONG_SCENARIOS := uninstall selfprovision upgrade debian13 cluster database remote backup primaries
 # Each is a hook of .pre-commit-config.yaml, too.
 LINTERS := lint-yaml lint-ansible lint-python lint-types lint-shell
 TESTBED := python molecule/testbed/testbed.py
@@ -48,7 +48,7 @@ test: .venv/installed .venv/aws $(BROWSER) ## run all the tests, three at a time
 	@mkdir -p .cache && rm -f $(FAILED)
 	$(PARALLEL) unit-complete lint aws $(SCENARIOS:%=molecule-%) browser || { cat $(FAILED) 2>/dev/null; exit 1; }
 
-test-all: test ## run those, and then what takes long: upgrades, nodes that provision themselves, Debian 13, Hadoop, metrics sent to three Cortex, backups, three primaries
+test-all: test ## run those, and then what takes long: uninstalling and taking over, upgrades, nodes that provision themselves, Debian 13, Hadoop, metrics sent to three Cortex, backups, three primaries
 	$(PARALLEL) $(LONG_SCENARIOS:%=molecule-%)
 
 lint: $(LINTERS) ## check the style of everything

@@ -43,7 +43,7 @@ def written_peers(gate: Written, value: Any) -> list[str]:
 def alertmanager_peers(written: Any, port: Any, pair: Mapping[str, str], config_dir: str) -> dict[str, Any]:
     """Return what has an Alertmanager be one of a cluster.
 
-    :param written: what the user wrote into ``alertmanager_peers``: hosts, this one among them or not
+    :param written: what the user wrote into ``alertmanager_peers``: all hosts, this one among them
     :param port: where all of them listen for each other
     :param pair: ``certificate`` and ``key`` that all of them share, PEM texts
     :param config_dir: the folder of Alertmanager's configuration on the node
@@ -97,8 +97,9 @@ def grouped_by_node(route: Any) -> Any:
     if not isinstance(route, Mapping):
         return route
     found = dict(route)
-    if found.get("group_by") and not {"node", "..."} & set(found["group_by"]):
-        found["group_by"] = [*found["group_by"], "node"]
+    labels = found.get("group_by")
+    if labels and "node" not in labels and "..." not in labels:
+        found["group_by"] = [*labels, "node"]
     if isinstance(found.get("routes"), list):
         found["routes"] = [grouped_by_node(below) for below in found["routes"]]
     return found

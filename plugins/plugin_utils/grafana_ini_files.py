@@ -19,6 +19,7 @@ FILE = re.compile(
 PAIRS = (("cert_file", "key_file"), ("tls_client_cert", "tls_client_key"), ("client_cert_path", "client_key_path"))
 EXPANDED = re.compile(r"\$__file\{([^}]*)\}")
 LDAP = "auth.ldap"
+LDAP_FILES = ("root_ca_cert", "client_cert", "client_key")
 
 
 def grafana_ini_file_problems(
@@ -52,7 +53,7 @@ def grafana_ini_file_problems(
                 names = [f"grafana_ini.{section}.{key} ({settings[key]} in grafana_files)" for key in pair]
                 problems += pair_problems(certificate, private_key, *names)
     text = files.get(below_config(sections[LDAP].get("config_file"), config_dir))
-    return problems + (_ldap_problems(text) if text is not None else [])
+    return problems + (_ldap_problems(text, files, config_dir) if text is not None else [])
 
 
 def _ldap(settings: Mapping[str, Any], config_dir: str) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _paths(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, text
 
 
-def _ldap_problems(text: str) -> list[str]:
+def _ldap_problems(text: str, files: Mapping[str, str], config_dir: str) -> list[str]:
     """Say for what Grafana would not read an LDAP configuration, without any value of it."""
     where = "grafana_ini.auth.ldap.config_file"
     try:
@@ -86,6 +87,9 @@ def _ldap_problems(text: str) -> list[str]:
         lacking = [key for key in ("host", "search_filter", "search_base_dns") if not server.get(key)]
         if lacking:
             problems.append(f"{where}, server {number}, has no {', '.join(lacking)}: add it in grafana_files.")
+        named = {key: below_config(server.get(key), config_dir) for key in LDAP_FILES}
+        for key in (key for key, below in named.items() if below and below not in files):
+            problems.append(f"{where}, server {number}, names with {key} a file that is not there: bring it, too.")
         groups = _tables(server.get("group_mappings"))
         if any(not group.get("org_role") and "grafana_admin" not in group for group in groups):
             problems.append(f"{where}, server {number}, has group_mappings without org_role or grafana_admin: add one.")

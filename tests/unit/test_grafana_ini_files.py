@@ -39,6 +39,7 @@ def test_an_ldap_configuration_that_grafana_reads_is_taken(text: str) -> None:
         ('servers = "needle"', "has no [[servers]]"),
         ('[[servers]]\nhost = "needle"\n', "server 1, has no search_filter, search_base_dns"),
         (LDAP + SERVER.replace('host = "ldap"', ""), "server 2, has no host"),
+        (f'{SERVER}root_ca_cert = "{FOLDER}/files/ca.pem"\n', "names with root_ca_cert a file that is not there"),
         (SERVER + GROUP, "group_mappings without org_role or grafana_admin"),
     ],
 )

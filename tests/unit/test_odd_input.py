@@ -11,12 +11,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
-from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import alertmanager_input
-from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import alertmanager_sections
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 
-from tests.unit import test_grafana_configuration, test_prometheus_configuration
+from tests.unit import test_alertmanager_configuration, test_grafana_configuration, test_prometheus_configuration
 
 ODD: list[Any] = [
     None,
@@ -112,10 +109,11 @@ ALERTMANAGER = {
         "time_intervals": [{"name": "n", "time_intervals": [{"times": TIMES, "weekdays": ["monday"]}]}],
     },
     "secrets": {"s": "v"},
+    "peers": ["a", "b"],
 }
 SOURCE = {"name": "P", "type": "prometheus", "uid": "p", "isDefault": True, "jsonData": {"a": 1}}
 GRAFANA = {
-    "ini": {"smtp": {"enabled": True, "host": "x"}, "auth.ldap": {"enabled": False}},
+    "ini": {"smtp": {"enabled": True, "host": "x"}, "auth.ldap": {"enabled": False, "config_file": "/a/b"}},
     "datasources": [SOURCE],
     "dashboards_dirs": [],
 }
@@ -183,14 +181,15 @@ def each_with_something_odd(base: Any, take: Callable[[Any], object]) -> None:
 
 
 def test_of_prometheus() -> None:
-    each_with_something_odd(PROMETHEUS, test_prometheus_configuration.made)
+    each_with_something_odd(
+        PROMETHEUS, lambda written: test_prometheus_configuration.made(written, peers=["a", "b"])
+    )
 
 
 def test_of_alertmanager() -> None:
     def take(written: Any) -> None:
-        made = alertmanager_input(written, "/etc/alertmanager/secrets")
-        if not made["problems"]:
-            yaml_file(alertmanager_sections(made, {"receiver": "nowhere"}))
+        peers = {**test_alertmanager_configuration.SETTINGS["peers"], "written": written["peers"]}
+        test_alertmanager_configuration.made(written, peers=peers)
 
     each_with_something_odd(ALERTMANAGER, take)
 
