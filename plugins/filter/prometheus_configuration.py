@@ -197,6 +197,8 @@ def _sections(
     alerting = {"alerting": meant["alerting"]} if meant["alerting"] else {}
     if alerting and labels:
         own = meant["alerting"].get("alert_relabel_configs") or []
+        # What is no list promtool refuses, in its own words.
+        own = own if isinstance(own, list | tuple) else [own]
         alerting = {"alerting": {**meant["alerting"], "alert_relabel_configs": [*labels, *own]}}
     return {
         "global": meant["global"],

@@ -181,9 +181,7 @@ def each_with_something_odd(base: Any, take: Callable[[Any], object]) -> None:
 
 
 def test_of_prometheus() -> None:
-    each_with_something_odd(
-        PROMETHEUS, lambda written: test_prometheus_configuration.made(written, peers=["a", "b"])
-    )
+    each_with_something_odd(PROMETHEUS, lambda written: test_prometheus_configuration.made(written, peers=["a", "b"]))
 
 
 def test_of_alertmanager() -> None:
