@@ -103,8 +103,8 @@ molecule-cluster: .venv/aws $(BROWSER)
 	molecule test --scenario-name cluster; \
 	else molecule test --scenario-name cluster && molecule test --scenario-name cluster_pages; fi
 
-# Cortex is TESTBED_CORTEX_ARCHIVE, or built by Go.
-molecule-remote: .venv/installed
+# Cortex is TESTBED_CORTEX_ARCHIVE, or built by Go. Its bucket is moto's.
+molecule-remote: .venv/aws
 	@if lacks=$$(python molecule/testbed/engine.py missing); then echo "SKIPPED remote: this machine lacks $$lacks"; \
 	else molecule test --scenario-name remote; fi
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.integration.node import PROJECT, Api, Playbook, poll, refused
+from tests.integration.s3 import bucket
 
 REPOSITORY = "/srv/backup"
 STAGING = "/mnt/prometheus/emr-monitoring-backup"
@@ -143,17 +142,9 @@ def test_the_repository_may_be_any_folder(host: Host, playbook: Playbook, folder
 
 @pytest.fixture
 def s3(host: Host) -> Iterator[str]:
-    """Start a stand-in for S3 beside the nodes, with an empty bucket; return its address."""
-    gateway = host.check_output("ip route show default").split()[2]
-    with socket.create_server((gateway, 0)) as free:
-        port = free.getsockname()[1]
-    command = [PROJECT / ".venv/bin/moto_server", "--host", gateway, "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as moto:
-        address = f"http://{gateway}:{port}"
-        made = f"curl --silent --fail --request PUT {address}/bucket"
-        assert poll(lambda: host.run(made).rc == 0, 60)
+    """Return the address of a stand-in for S3 with an empty bucket."""
+    with bucket(host) as address:
         yield address
-        moto.kill()
 
 
 def test_a_bucket_keeps_them_too(host: Host, playbook: Playbook, s3: str) -> None:

@@ -40,6 +40,20 @@ class Far:
         """Start some of the three again."""
         self.run(f"systemctl start {' '.join(f'cortex@{number}' for number in instances)}")
 
+    def keep_blocks(self, flags: str) -> None:
+        """Have the three keep their blocks in another place, as some flags say; without any in their own folder."""
+        self.run(f"echo 'BLOCKS={flags}' >/etc/cortex.env && systemctl restart cortex@1 cortex@2 cortex@3")
+
+    def flush(self) -> None:
+        """Have the three write what they hold in memory to where they keep their blocks."""
+        for number in (1, 2, 3):
+            self.run(f"curl --silent --fail --request POST 'http://127.0.0.1:901{number}/ingester/flush?wait=true'")
+
+    def lose_disks(self) -> None:
+        """Kill all three and take their disks away."""
+        self.kill(1, 2, 3)
+        self.run("rm -rf /mnt/cortex1 /mnt/cortex2 /mnt/cortex3")
+
     def passwords(self, one: str, other: str = "") -> None:
         """Have the proxy take one password, or another one besides."""
         line = f'/insecure-password/ {{n++; $NF = n == 1 ? "{one}" : "{other or one}"}} 1'

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from testinfra.host import Host
 
 from tests.integration.node import PROJECT, Api, Playbook, Start, poll, process, refused, words
-from tests.integration.remote.far import Far, Window, counter
+from tests.integration.remote.far import Far, Window, counter, now
+from tests.integration.s3 import bucket
 
 UNIT = "prometheus.service"
 SENT = "queue_highest_sent_timestamp_seconds"
@@ -163,3 +166,36 @@ def test_grafana_reads_from_the_storage(playbook: Playbook, grafana: Api, variab
     back = playbook("site.yml", "--tags=grafana")
     assert back.returncode == 0, back.stdout
     assert '"cluster"' not in json.dumps(grafana.data("/api/ds/query", asked))
+
+
+@pytest.fixture
+def _in_a_bucket(host: Host, far: Far, prometheus: Api) -> Iterator[None]:
+    """Have the storage keep its blocks in a bucket, and be as it was afterwards."""
+    with bucket(host) as address:
+        s3 = "-blocks-storage.s3"
+        options = {"endpoint": urlsplit(address).netloc, "bucket-name": "bucket", "insecure": "true"}
+        keys = {"access-key-id": "a", "secret-access-key": "b"}
+        flags = " ".join(f"{s3}.{name}={value}" for name, value in {**options, **keys}.items())
+        far.keep_blocks(f"-blocks-storage.backend=s3 {flags}")
+        assert poll(lambda: arrives(prometheus), 60)
+        yield
+    far.lose_disks()
+    far.keep_blocks("")
+    assert poll(lambda: arrives(prometheus), 60)
+
+
+def arrives(prometheus: Api) -> bool:
+    """Tell whether the storage has taken a sample of the last seconds."""
+    return now() - counter(prometheus, SENT) < 15
+
+
+@pytest.mark.usefixtures("_in_a_bucket")
+def test_all_three_die_with_their_disks(far: Far, prometheus: Api, nothing_lost: Window) -> None:
+    """What they had written into their bucket is there again; what came meanwhile is sent once they are back."""
+    until = now() + 20
+    assert poll(lambda: now() > until and not nothing_lost.missing(until), 120)
+    far.flush()
+    far.lose_disks()
+    assert stands_still(prometheus)
+    far.start(1, 2, 3)
+    assert poll(lambda: not nothing_lost.missing(until), 120), nothing_lost.missing(until)
