@@ -93,8 +93,10 @@ options:
         executable is not on the node yet, or that says so with status 127, as timeout(1) does, is skipped with a
         warning.
       - Let the files refer to each other by relative paths, else a check reads what is live.
+      - One can also be a mapping with C(command); C(about), the sentence that an error says in place of the command;
+        and C(tolerated), a regular expression, with which in its output it may fail.
     type: list
-    elements: list
+    elements: raw
     default: []
   check_timeout:
     description: How long each check may take, in seconds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import (
     KEY,
     alertmanager_peers,
-    grouped_by_node,
+    alertmanager_targets,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
     alertmanager_sections,
@@ -23,10 +24,11 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import 
     certificate_file_problems,
     missing_files,
     pattern_problems,
+    whole_paths,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
-from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import web_files
+from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import pair_files, web_files
 
 # What of alertmanager.yml is no secret, and is shown.
 HARMLESS = ["route.*", "inhibit_rules.*", "time_intervals.*", "receivers.name", "receivers.*_configs.send_resolved"]
@@ -41,20 +43,20 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``alertmanager_peers`` but for that folder; ``username``, ``password``, ``password_salt``, ``certificate`` and
         ``key``, see ``web_files``
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
-        ``yaml_file`` returns; ``message_checks``, the commands that make each message once, with ``{config}`` for that
-        folder; ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit;
-        ``command_line``, the arguments as systemd reads them; and ``others``, with how many others this Alertmanager
-        is a cluster. Where there are problems the files are not whole.
+        ``yaml_file`` returns; ``message_checks``, those of the module ``service`` that make each message once;
+        ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit; ``command_line``,
+        the arguments as systemd reads them; and ``others``, with how many others this Alertmanager is a cluster. Where
+        there are problems the files are not whole.
     """
     folder = settings["config_dir"]
     meant = alertmanager_input(settings["written"], f"{folder}/secrets")
     brought = service_files(settings["files"], "alertmanager_files")
     unit = unit_options(**settings["unit"])
+    # By itself Alertmanager looks for most of them in the folder that it was started in.
+    meant |= {part: whole_paths(meant[part], folder) for part in ("receivers", "config")}
     peers = alertmanager_peers(**settings["peers"], config_dir=folder)
-    if peers["others"]:
-        meant["route"] = grouped_by_node({**meant["route"], "group_by": meant["route"].get("group_by") or ["node"]})
     sections = {**meant["config"], "receivers": meant["receivers"]}
-    files = {**meant["secret_files"], **brought["files"]}
+    files = {**meant["secret_files"], **brought["files"], **pair_files(settings)}
     patterns = meant["config"].get("templates") or []
     problems = [
         *(problem for part in (meant, brought, unit, peers) for problem in part["problems"]),
@@ -90,17 +92,26 @@ def _missing(sections: Mapping[str, Any], files: Mapping[str, str], folder: str)
         yield f"{where} is {folder}/{path}, and {remedy}."
 
 
-def _message_checks(amtool: str, receivers: Any, patterns: Sequence[str], folder: str) -> list[list[str]]:
-    """Return the commands that make each message once: Alertmanager parses none before there is something to tell."""
+def _message_checks(
+    amtool: str, receivers: Any, patterns: Sequence[str], folder: str
+) -> list[dict[str, list[str] | str]]:
+    """Return the checks that make each message once: Alertmanager parses none before there is something to tell.
+
+    What a function says of amtool's own alert, such as that it is too short, it need not say of another one.
+    """
     staged = [
-        f"{{config}}/{below_config(pattern, folder)}" if below_config(pattern, folder) else pattern
+        f"{{config}}/{below}" if (below := below_config(pattern, folder)) else posixpath.join(folder, pattern)
         for pattern in patterns
     ]
     # amtool asks for a pattern where there is none, too.
     globs = [f"--template.glob={path}" for path in staged or ["/dev/null"]]
     return [
-        [amtool, "template", "render", *globs, f"--template.type={kind}", f"--template.text={text}"]
-        for kind, text in message_texts(receivers)
+        {
+            "command": [amtool, "template", "render", *globs, f"--template.type={kind}", f"--template.text={text}"],
+            "about": f"alertmanager_receivers, {where} is a message that Alertmanager could not make",
+            "tolerated": "error calling ",
+        }
+        for where, kind, text in message_texts(receivers)
     ]
 
 
@@ -109,4 +120,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters of this file by name."""
-        return {"alertmanager_configuration": alertmanager_configuration}
+        return {"alertmanager_configuration": alertmanager_configuration, "alertmanager_targets": alertmanager_targets}

@@ -54,13 +54,14 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     problems = [
         *(problem for part in (meant, sources, brought, unit, plugins, database) for problem in part["problems"]),
         *path_problems(plugins["ini"], meant["ini"]),
-        *grafana_ini_file_problems(meant["ini"], brought["files"], settings["config_dir"]),
     ]
     dashboards: dict[str, Any] = collected(
         problems,
         lambda: grafana_dashboards(meant["dashboards_dirs"], sources["sources"], **settings["dashboards"]),
         {"files": {}, "folders": {}, "uids": {}, "notes": []},
     )
+    pages = [f"dashboards/{name}" for name in dashboards["files"]]
+    problems += grafana_ini_file_problems(meant["ini"], brought["files"], pages, settings["config_dir"])
     own = {**settings["ini"], **database["ini"], **plugins["ini"]}
     ini = merge_hash(own, meant["ini"])
     section, _, attempts = ATTEMPTS.partition(".")

@@ -92,7 +92,8 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``certificate`` and ``key``, see ``web_files``; ``addresses`` of this node's own Prometheus, see
         ``own_addresses``, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
         which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that
-        name; ``peers``, what was written into ``alertmanager_peers``, and ``node``, the name of this node among them
+        name; ``peers``, what was written into ``alertmanager_peers``, and ``hosts``, the names and addresses of this
+        node
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
         ``static_targets`` by job; ``discoveries``, see there; ``remote_write``, its entries as they are rendered, and
@@ -113,8 +114,10 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         static_targets(moved),
     )
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
-    node = str(meant["global"].get("external_labels", {}).get("node") or settings["node"])
-    sections = _sections(meant, jobs, remote["entries"], told_apart(settings["peers"], moved, node))
+    labels = meant["global"].get("external_labels", {})
+    sections = _sections(
+        meant, jobs, remote["entries"], told_apart(settings["peers"], moved, settings["hosts"], labels)
+    )
     config = passwords_in_files(sections, settings["password_salt"])
     problems = [
         *meant["problems"],

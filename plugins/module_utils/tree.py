@@ -67,13 +67,25 @@ class Tree(NamedTuple):
         return sorted(found)
 
 
+class Check(NamedTuple):
+    """A command that judges staged trees.
+
+    `about` is what it judges, which an error says in place of the command; it may fail with an output in which the
+    pattern `tolerated` is found.
+    """
+
+    command: list[str]
+    about: str = ""
+    tolerated: str = ""
+
+
 class Task(NamedTuple):
-    """What the task wants: `links` path to target, `checks` lists of words, `check_timeout` in seconds."""
+    """What the task wants: `links` path to target, `check_timeout` in seconds."""
 
     name: str
     trees: list[Tree]
     links: dict[str, str]
-    checks: list[list[str]]
+    checks: list[Check]
     check_timeout: float
 
 
@@ -148,7 +160,8 @@ def parse(payload: Mapping[str, Any], check: bool) -> Task:
         check_absolute(path, "links")
         if path in taken:
             raise TreeError(f"links: {path} is a file of trees.{taken[path]} too: drop one of them")
-    return Task(payload["name"], trees, payload["links"], payload["checks"], payload["check_timeout"])
+    checks = [Check(**each) if isinstance(each, Mapping) else Check(each) for each in payload["checks"]]
+    return Task(payload["name"], trees, payload["links"], checks, payload["check_timeout"])
 
 
 def unpack(payload: str) -> dict[str, Any]:

@@ -239,7 +239,7 @@ ARGUMENTS: dict[str, Any] = {
     "plugins": {"type": "list", "elements": "dict", "options": PLUGIN, "default": []},
     "trees": {"type": "dict", "default": {}},
     "links": {"type": "dict", "default": {}},
-    "checks": {"type": "list", "elements": "list", "default": []},
+    "checks": {"type": "list", "elements": "raw", "default": []},
     "check_timeout": {"type": "int", "default": 60},
     "trial": {"type": "dict", "options": TRIAL},
     "remote_write": {"type": "dict", "options": REMOTE_WRITE},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times
@@ -14,6 +14,7 @@ TEXT_BELOW = {
     "match", "match_re", "matchers", "source_match", "source_match_re", "source_matchers", "target_match",
     "target_match_re", "target_matchers", "equal", "group_by", "headers", "details", "templates",
     "active_time_intervals", "mute_time_intervals", "weekdays", "months", "days_of_month", "years",
+    "custom_fields",
 }  # fmt: skip
 # Of these the lists.
 LISTS = {
@@ -93,7 +94,9 @@ def _ways(gate: Written, where: str, key: Any, value: Any) -> Any:
     found = []
     for way in gate.sequence(where, value):
         if isinstance(way, Mapping):
-            found.append(_value(gate, where, None, way))
+            # A boolean there, and a text in an e-mail.
+            text = TEXT - {"html"} if key == "pushover_configs" else TEXT
+            found.append(_value(gate, where, None, way, text))
         else:
             gate.refuse(where, way, "write a list of mappings, each one way to tell somebody", secret=True)
     return found
@@ -115,7 +118,7 @@ def _config(gate: Written, value: Any) -> dict[str, Any]:
     return {name: _value(gate, f"alertmanager_config.{name}", name, item) for name, item in sections.items()}
 
 
-def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
+def _value(gate: Written, where: str, key: Any, value: Any, text: Collection[str] = frozenset(TEXT)) -> Any:
     """Return a value of Alertmanager's configuration; what is meant as text is text, a time of day one of the day."""
 
     def other(where: str, key: Any, value: Any) -> Any:
@@ -127,7 +130,7 @@ def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
             gate.problems.append(f'{where} is no time of day: write it like "18:00", in quotes.')
         return meant_times({key: int(value)})[key]
 
-    return gate.structure(where, key, value, text=TEXT, text_below=TEXT_BELOW, other=other, lists=LISTS)
+    return gate.structure(where, key, value, text=text, text_below=TEXT_BELOW, other=other, lists=LISTS)
 
 
 def _secrets(gate: Written, value: Any) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.filter.listen import is_host, is_loopback, url_host
+from ansible_collections.emr.monitoring.plugins.filter.listen import ANY, is_host, is_loopback, url_host
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.scrape_jobs import asks_this_node_alone
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
@@ -15,6 +15,8 @@ VARIABLE = "alertmanager_peers"
 # One pair is for all of them; what they know each other by is that each has it.
 NAME = "alertmanager"
 CERTIFICATE, KEY = "peers/certificate.pem", "peers/key.pem"
+# External labels by which what sends the same is told apart.
+REPLICA = ("__replica__", "replica")
 TLS = {
     "tls_server_config": {
         "cert_file": CERTIFICATE,
@@ -34,7 +36,7 @@ def written_peers(gate: Written, value: Any) -> list[str]:
         name = str(gate.text(VARIABLE, host)).strip("[]")
         if not name:
             continue
-        if not is_host(name) or is_loopback(name):
+        if not is_host(name) or is_loopback(name) or name in ANY:
             gate.refuse(VARIABLE, host, "write hosts by the names or addresses under which they reach each other")
         hosts.append(name)
     return list(dict.fromkeys(hosts)) if len(set(hosts)) > 1 else []
@@ -66,40 +68,44 @@ def alertmanager_peers(written: Any, port: Any, pair: Mapping[str, str], config_
     }
 
 
-def told_apart(written: Any, jobs: Iterable[Mapping[str, Any]], node: str) -> list[dict[str, Any]]:
+def told_apart(
+    written: Any, jobs: Iterable[Mapping[str, Any]], hosts: Collection[str], labels: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return how the alerts of several Prometheus are told apart: by their node, but for what all of them see.
 
-    A label of that name that the series themselves have stays.
+    A label ``node`` that the series themselves have stays.
 
     :param written: what the user wrote into ``alertmanager_peers``, right or wrong
     :param jobs: jobs in Prometheus' syntax
-    :param node: the name of this node
+    :param hosts: the names and addresses of this node, by the first of which alerts name it
+    :param labels: external labels, which each alert has
     :returns: relabelling in Prometheus' syntax, none without peers. What names no job is this node's own
     """
     if not written_peers(Written(), written):
         return []
-    seen_by_all = "|".join(re.escape(str(job["job_name"])) for job in jobs if not asks_this_node_alone(job))
+    node = str(labels.get("node") or next(iter(hosts)))
     rules: list[dict[str, Any]] = [
         {"source_labels": ["node"], "regex": "", "target_label": "node", "replacement": node.replace("$", "$$")}
     ]
+    seen_by_all = "|".join(re.escape(str(job["job_name"])) for job in jobs if not asks_this_node_alone(job, hosts))
     if seen_by_all:
-        pattern = f"({seen_by_all});{re.escape(node)}"
-        rules.append({"source_labels": ["job", "node"], "regex": pattern, "target_label": "node", "replacement": ""})
+        # Prometheus replaces variables of its environment in an external label.
+        own = {"node": node} | {name: labels[name] for name in REPLICA if name in labels}
+        rules += [
+            {
+                "source_labels": ["job", name],
+                "regex": f"({seen_by_all});{'.*' if '$' in value else re.escape(value)}",
+                "target_label": name,
+                "replacement": "",
+            }
+            for name, value in own.items()
+        ]
     return rules
 
 
-def grouped_by_node(route: Any) -> Any:
-    """Return a route, and those below it, by which no message has alerts of several nodes.
+def alertmanager_targets(written: Any, port: Any) -> list[str]:
+    """Return ``host:port`` of each of several Alertmanagers, none where there is one.
 
-    Each Alertmanager has the alerts of its own node and those that all of them have. Where a group had both, each would
-    take what another has told for something else than it knows, and tell its own again.
+    :param written: what the user wrote into ``alertmanager_peers``, right or wrong
     """
-    if not isinstance(route, Mapping):
-        return route
-    found = dict(route)
-    labels = found.get("group_by")
-    if labels and "node" not in labels and "..." not in labels:
-        found["group_by"] = [*labels, "node"]
-    if isinstance(found.get("routes"), list):
-        found["routes"] = [grouped_by_node(below) for below in found["routes"]]
-    return found
+    return [f"{url_host(host)}:{port}" for host in written_peers(Written(), written)]

@@ -53,21 +53,28 @@ def inline_secrets(config: Any) -> list[str]:
     return sorted({path for path, _ in _options(config) if SECRET.search(path)})
 
 
-def message_texts(receivers: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return the type and the text of every message that Alertmanager would make by a template.
+def message_texts(receivers: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return where every message stands that Alertmanager would make by a template, its type and its text.
 
     :param receivers: receivers in Alertmanager's syntax
-    :returns: ``text`` or ``html`` as amtool knows them, and the text behind a comment that says where it stands
+    :returns: the place, ``text`` or ``html`` as amtool knows them, and the text
     """
     return [
-        (
-            "html" if path.endswith(".html") else "text",
-            f"{{{{/* alertmanager_receivers, receiver {receiver['name']}.{path} */}}}}{value}",
-        )
+        (f"receiver {receiver['name']}.{kind}.{path}", _type(kind, way, path), value)
         for receiver in receivers
-        for path, value in _options(receiver)
-        if "{{" in str(value)
+        for kind, ways in receiver.items()
+        if isinstance(ways, list)
+        for way in ways
+        for path, value in _options(way)
+        if "{{" in str(value) and not path.startswith("http_config.")
     ]
+
+
+def _type(kind: str, way: Mapping[str, Any], path: str) -> str:
+    """Return as what Alertmanager makes a message; Telegram's are HTML unless something else is said."""
+    telegram = kind == "telegram_configs" and path == "message" and way.get("parse_mode", "HTML") == "HTML"
+    pushover = kind == "pushover_configs" and path == "message" and way.get("html") is True
+    return "html" if telegram or pushover or path == "html" else "text"
 
 
 def _options(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import pair_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import YES
 from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import below_config
 
-# Keys whose value is a file, whatever the section is; quota.global_file is a number of them.
-FILE = re.compile(
-    r"(?!global_file)\w+_file|ca_cert_path|client_(cert|key)_path|tls_client_(cert|key|ca)|ha_redis_tls_\w+_path"
-)
+# Keys whose value, if it is a text, is a file, whatever the section is.
+FILE = re.compile(r"\w+_file|ca_cert_path|client_(cert|key)_path|tls_client_(cert|key|ca)|ha_redis_tls_\w+_path")
 PAIRS = (("cert_file", "key_file"), ("tls_client_cert", "tls_client_key"), ("client_cert_path", "client_key_path"))
 EXPANDED = re.compile(r"\$__file\{([^}]*)\}")
 LDAP = "auth.ldap"
@@ -23,12 +21,13 @@ LDAP_FILES = ("root_ca_cert", "client_cert", "client_key")
 
 
 def grafana_ini_file_problems(
-    ini: Mapping[str, Mapping[str, Any]], files: Mapping[str, str], config_dir: str
+    ini: Mapping[str, Mapping[str, Any]], files: Mapping[str, str], dashboards: Collection[str], config_dir: str
 ) -> list[str]:
     """Say which of the files that a user's grafana.ini names are not there, or not what they have to be.
 
     :param ini: section -> key -> value, with Grafana's own default where a section needs a file
     :param files: those that the user brings, path below `config_dir` -> text
+    :param dashboards: paths of those that come along, below `config_dir`
     :param config_dir: the folder of Grafana's configuration on the node
     """
     sections = {**ini, LDAP: _ldap(ini.get(LDAP, {}), config_dir)}
@@ -42,7 +41,7 @@ def grafana_ini_file_problems(
                     f"{where} is {path!r}, which Grafana looks for in its own folder: write the whole path, such as "
                     f"{config_dir}/files/{posixpath.basename(path)}."
                 )
-            elif below and not any(name == below or name.startswith(f"{below}/") for name in files):
+            elif below and not any(name == below or name.startswith(f"{below}/") for name in (*files, *dashboards)):
                 problems.append(
                     f"{where} is {path!r}, which is not there: bring it by grafana_files, as NAME, and write "
                     f"{config_dir}/files/NAME."
@@ -65,7 +64,7 @@ def _ldap(settings: Mapping[str, Any], config_dir: str) -> dict[str, Any]:
 def _paths(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys that name files, with these."""
     for key, value in settings.items():
-        text = str(value or "")
+        text = value if isinstance(value, str) else ""
         named = EXPANDED.findall(text)
         if named:
             yield from ((key, path) for path in named)
@@ -74,12 +73,18 @@ def _paths(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _ldap_problems(text: str, files: Mapping[str, str], config_dir: str) -> list[str]:
-    """Say for what Grafana would not read an LDAP configuration, without any value of it."""
+    """Say for what Grafana would not read an LDAP configuration, without any value of it.
+
+    It replaces variables in it first, after which it may be TOML though it is none now.
+    """
     where = "grafana_ini.auth.ldap.config_file"
     try:
-        servers = _tables(tomllib.loads(text).get("servers"))
+        servers = [
+            {key.lower(): value for key, value in server.items()}
+            for server in _tables(tomllib.loads(text).get("servers"))
+        ]
     except tomllib.TOMLDecodeError as error:
-        return [f"{where} is no TOML ({error}): correct it in grafana_files."]
+        return [] if "$" in text else [f"{where} is no TOML ({error}): correct it in grafana_files."]
     if not servers:
         return [f"{where} has no [[servers]]: Grafana's LDAP needs one. Add it in grafana_files."]
     problems = []
@@ -88,7 +93,7 @@ def _ldap_problems(text: str, files: Mapping[str, str], config_dir: str) -> list
         if lacking:
             problems.append(f"{where}, server {number}, has no {', '.join(lacking)}: add it in grafana_files.")
         named = {key: below_config(server.get(key), config_dir) for key in LDAP_FILES}
-        for key in (key for key, below in named.items() if below and below not in files):
+        for key in (key for key, below in named.items() if below and "$" not in below and below not in files):
             problems.append(f"{where}, server {number}, names with {key} a file that is not there: bring it, too.")
         groups = _tables(server.get("group_mappings"))
         if any(not group.get("org_role") and "grafana_admin" not in group for group in groups):

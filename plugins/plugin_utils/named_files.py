@@ -9,6 +9,11 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, pair_problems
 
+# Below these the names are the user's own.
+USERS_NAMES = {
+    "labels", "external_labels", "headers", "http_headers", "params", "endpoint_params", "proxy_connect_header",
+    "details", "custom_fields", "fields",
+}  # fmt: skip
 READ = ("ca_file", "cert_file", "key_file")
 WRITTEN = ("query_log_file", "scrape_failure_log_file")
 
@@ -66,6 +71,21 @@ def missing_files(sections: Mapping[str, Any], files: Collection[str], config_di
                 yield f"{where}.{option}", below
 
 
+def whole_paths(part: Any, config_dir: str) -> Any:
+    """Return a part of a configuration in which relative paths of files are paths below the configuration's folder."""
+    if isinstance(part, list | tuple):
+        return [whole_paths(value, config_dir) for value in part]
+    if not isinstance(part, Mapping):
+        return part
+    found = {}
+    for key, value in part.items():
+        if str(key).endswith("_file") and isinstance(value, str) and value:
+            found[key] = posixpath.join(config_dir, value)
+        else:
+            found[key] = value if key in USERS_NAMES else whole_paths(value, config_dir)
+    return found
+
+
 def pattern_problems(where: str, patterns: Iterable[Any], files: Iterable[str], config_dir: str) -> list[str]:
     """Say which of the patterns below a configuration's folder match none of the files that come along.
 
@@ -78,7 +98,7 @@ def pattern_problems(where: str, patterns: Iterable[Any], files: Iterable[str], 
         f"{where} holds {pattern!r}, which matches no file: bring it by {service}_files, as files/NAME, or name one "
         "that lies elsewhere on the node."
         for pattern, path in below.items()
-        if path and not any(PurePosixPath("/", file).match(f"/{path}") for file in files)
+        if path and not any(PurePosixPath("/", file).match(f"/{path.replace('[^', '[!')}") for file in files)
     ]
 
 
@@ -92,7 +112,8 @@ def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             name = f"receiver {part['name']}"
         yield name, part
         for key, value in part.items():
-            yield from _mappings(value, f"{name}.{key}" if name else str(key))
+            if key not in USERS_NAMES:
+                yield from _mappings(value, f"{name}.{key}" if name else str(key))
     elif isinstance(part, list | tuple):
         for value in part:
             yield from _mappings(value, where)

@@ -65,18 +65,21 @@ def parse_mode(option: str, value: Any) -> int:
     return int(value, 8)
 
 
-def parse_checks(checks: Any, trees: Collection[str]) -> list[list[str]]:
-    """The commands as lists of words; raises for one that is no list or that names no tree of the task."""
-    remedy = "write a list of commands, each a list of words"
-    commands = [expect(list, "checks", words, remedy) for words in expect(list, "checks", checks, remedy)]
-    if commands and not trees:
-        fail("checks", checks, "list at least one tree for them to check")
-    for words in commands:
-        if not words:
-            fail("checks", words, remedy)
-        for word in words:
+def parse_checks(checks: Any, trees: Collection[str]) -> list[dict[str, Any]]:
+    """The commands, each as the fields of a Check; raises for one that is no list or that names no tree of the task."""
+    remedy = "write a list of commands, each a list of words, or a mapping with command, about and tolerated"
+    found = []
+    for check in expect(list, "checks", checks, remedy):
+        given = dict(check) if isinstance(check, Mapping) else {"command": check}
+        words = expect(list, "checks", given.pop("command", None), remedy)
+        if not words or given.keys() - {"about", "tolerated"}:
+            fail("checks", check, remedy)
+        for word in [] if given else words:
             check_names(re.findall(rf"{{({TREE_NAME.pattern})}}", str(word)), trees, "checks")
-    return [[str(word) for word in words] for words in commands]
+        found.append({"command": [str(word) for word in words], **{key: str(text) for key, text in given.items()}})
+    if found and not trees:
+        fail("checks", checks, "list at least one tree for them to check")
+    return found
 
 
 def parse_options(args: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,17 +160,24 @@ def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, lis
     }
 
 
-def asks_this_node_alone(job: Mapping[str, Any]) -> bool:
-    """Tell whether all that a job scrapes is on this node, as far as that is known beforehand."""
+def asks_this_node_alone(job: Mapping[str, Any], hosts: Collection[str]) -> bool:
+    """Tell whether all that a job scrapes is on this node, as far as that is known beforehand.
+
+    :param hosts: the names and addresses of this node
+    """
     (targets,) = static_targets([job]).values()
+    addresses = [target["address"] for target in targets]
     discovers = any(str(name).endswith("_sd_configs") for name in job)
-    return not discovers and all(is_local(target["address"]) for target in targets)
+    return not discovers and all(is_local(address) or _host(address) in hosts for address in addresses)
 
 
 def is_local(address: str) -> bool:
     """Tell whether the address of a target, ``host`` or ``host:port``, is one by which each node reaches itself."""
-    host = address.rpartition(":")[0] or address
-    return is_loopback(host.strip("[]"))
+    return is_loopback(_host(address))
+
+
+def _host(address: str) -> str:
+    return (address.rpartition(":")[0] or address).strip("[]")
 
 
 def discoveries(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -42,7 +42,13 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
         for path in ("defaults/main.yml", "vars/main.yml"):
             for role in (ROLE.parent / "settings", ROLE):
                 known |= loader.load_from_file(str(role / path), trusted_as_template=True)
-        known |= {"alertmanager_password": "", "inventory_hostname": "node"} | loader.load(variables)
+        # So that a certificate is one for show.
+        known |= {
+            "alertmanager_password": "",
+            "ansible_check_mode": True,
+            "inventory_hostname": "node",
+            "inventory_dir": "/i",
+        } | loader.load(variables)
         template = trust_as_template("{{ __alertmanager_made.files['alertmanager.yml'].content }}")
         file = tmp_path / "alertmanager.yml"
         file.write_text(Templar(loader, known).template(template))

@@ -65,7 +65,7 @@ def test_a_key_of_another_certificate_is_refused() -> None:
     written = told(http_config={"tls_config": tls})
     assert made(written, files={"c.pem": PAIR.certificate, "k.pem": PAIR.key})["problems"] == []
     (problem,) = made(written, files={"c.pem": PAIR.certificate, "k.pem": OTHER.key})["problems"]
-    assert "(files/k.pem in alertmanager_files)" in problem
+    assert f"({FOLDER}/files/k.pem in alertmanager_files)" in problem
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,8 @@ def test_a_key_of_another_certificate_is_refused() -> None:
         (["files/*.tpl"], False),
         # In Go as in a shell, no star goes on into a subfolder.
         (["*.tmpl"], False),
+        (["files/[^_]*.tmpl"], True),
+        (["files/[^m]*.tmpl"], False),
     ],
 )
 def test_a_pattern_of_templates_that_matches_nothing_is_refused(patterns: list[str], matches: bool) -> None:
@@ -111,23 +113,70 @@ def test_a_message_that_could_not_be_made_is_found(
     assert found["problems"] == []
     (tmp_path / "files").mkdir()
     (tmp_path / "files/mail.tmpl").write_text(MAIL)
-    commands = [[word.replace("{config}", str(tmp_path)) for word in words[1:]] for words in found["message_checks"]]
-    assert (refused is None) == (not commands)
+    checks = found["message_checks"]
+    assert (refused is None) == (not checks)
+    words = [[word.replace("{config}", str(tmp_path)) for word in check["command"][1:]] for check in checks]
     if refused:
         with pytest.raises(AssertionError, match=re.escape(refused)):
-            amtool(*commands[0])
-        assert "alertmanager_receivers, receiver a.slack_configs." in commands[0][-1]
+            amtool(*words[0])
+        assert checks[0]["about"].startswith("alertmanager_receivers, receiver a.slack_configs.")
     else:
-        for words in commands:
-            amtool(*words)
+        for each in words:
+            amtool(*each)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ slice .CommonAnnotations.summary 0 20 }}",
+        "{{ .CommonAnnotations.for | humanizeDuration }}",
+        "{{ index .GroupLabels.SortedPairs.Values 2 }}",
+    ],
+)
+def test_what_goes_by_the_alert_is_no_refusal(text: str, amtool: Callable[..., str]) -> None:
+    (check,) = made(told(text=text))["message_checks"]
+    with pytest.raises(AssertionError, match=check["tolerated"]):
+        amtool(*check["command"][1:])
 
 
 def test_without_templates_of_the_users_own_amtool_is_content() -> None:
-    (words,) = made(told(text="{{ .Status }}"))["message_checks"]
-    assert words[:4] == ["amtool", "template", "render", "--template.glob=/dev/null"]
+    (check,) = made(told(text="{{ .Status }}"))["message_checks"]
+    assert check["command"][:4] == ["amtool", "template", "render", "--template.glob=/dev/null"]
 
 
-def test_html_is_made_as_html() -> None:
-    written = {"receivers": [{"name": "a", "email_configs": [{"to": "a@b", "html": "{{ .Status }}"}]}]}
-    (words,) = made(written)["message_checks"]
-    assert "--template.type=html" in words
+@pytest.mark.parametrize(
+    ("kind", "way", "html"),
+    [
+        ("email_configs", {"to": "a@b", "html": "{{ .Status }}"}, True),
+        ("email_configs", {"to": "a@b", "text": "{{ .Status }}"}, False),
+        ("telegram_configs", {"message": "{{ .Status }}"}, True),
+        ("telegram_configs", {"message": "{{ .Status }}", "parse_mode": "MarkdownV2"}, False),
+        ("pushover_configs", {"message": "{{ .Status }}", "html": True}, True),
+        ("pushover_configs", {"message": "{{ .Status }}"}, False),
+    ],
+)
+def test_a_message_is_made_as_alertmanager_makes_it(kind: str, way: dict[str, Any], html: bool) -> None:
+    found = made({"receivers": [{"name": "a */ b", kind: [way]}]})
+    assert found["problems"] == []
+    (check,) = found["message_checks"]
+    assert ("--template.type=html" in check["command"]) == html
+
+
+def test_a_relative_path_is_one_below_the_configuration() -> None:
+    """By itself Alertmanager looks for it in the folder that it was started in, and tells nobody anything."""
+    found = made(told(api_url_file="files/slack"), files={"slack": "x"})
+    assert found["problems"] == []
+    assert f"api_url_file: {FOLDER}/files/slack" in found["files"]["alertmanager.yml"]["content"]
+
+
+@pytest.mark.parametrize("key", ["details", "custom_fields"])
+def test_names_of_the_users_own_are_no_options(key: str) -> None:
+    way = {"routing_key_file": "/opt/key", key: {"log_file": "app.log", "timeout": 30}}
+    found = made({"receivers": [{"name": "a", "pagerduty_configs": [way]}]})
+    assert found["problems"] == []
+    assert "log_file: app.log" in found["files"]["alertmanager.yml"]["content"]
+
+
+def test_the_certificate_of_its_own_pages_can_be_named() -> None:
+    written = told(http_config={"tls_config": {"ca_file": "tls/certificate.pem"}})
+    assert made(written, certificate=PAIR.certificate, key=PAIR.key)["problems"] == []

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import (
     alertmanager_peers,
-    grouped_by_node,
+    alertmanager_targets,
     told_apart,
 )
 
@@ -42,7 +42,10 @@ def test_all_know_each_other_by_one_pair_from_both_sides() -> None:
     assert found["files"]["peers/key.pem"] == "a key"
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "a:9094", "http://a", "a b", True, {"a": 1}])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "a:9094", "http://a", "a b", True, {"a": 1}],  # noqa: S104
+)
 def test_what_is_no_host_that_others_reach_is_refused(host: Any) -> None:
     problems = made(["b", host])["problems"]
     assert problems[0].startswith("alertmanager_peers is ")
@@ -60,6 +63,7 @@ def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str,
 
 JOBS: list[dict[str, Any]] = [
     {"job_name": "ingest-service", "static_configs": [{"targets": ["localhost:8000", "127.0.0.1:8001"]}]},
+    {"job_name": "by-address", "static_configs": [{"targets": ["10.0.0.1:8003", "emr-a:8003"]}]},
     {"job_name": "hdfs", "static_configs": [{"targets": ["a:9870", "b:9870"]}]},
     {"job_name": "node", "static_configs": [{"targets": ["127.0.0.1:9100"]}], "ec2_sd_configs": [{"port": 9100}]},
 ]
@@ -70,6 +74,7 @@ JOBS: list[dict[str, Any]] = [
     [
         ({"job": "ingest-service"}, "emr-a"),
         ({"alertname": "AlertThresholdMissing"}, "emr-a"),
+        ({"job": "by-address"}, "emr-a"),
         ({"job": "hdfs"}, None),
         ({"job": "node", "instance": "ip-10-0-0-7"}, None),
         # Of the series themselves.
@@ -80,22 +85,26 @@ JOBS: list[dict[str, Any]] = [
     ],
 )
 def test_what_all_see_is_one_alert_and_what_one_sees_names_its_node(labels: dict[str, str], node: str | None) -> None:
-    assert relabelled(labels, told_apart(["a", "b"], JOBS, "emr-a")).get("node") == node
+    assert relabelled(labels, told_apart(["a", "b"], JOBS, ["emr-a", "10.0.0.1"], {})).get("node") == node
 
 
 def test_one_alone_tells_nothing_apart() -> None:
-    assert told_apart(["a"], JOBS, "emr-a") == told_apart(None, JOBS, "emr-a") == []
+    assert told_apart(["a"], JOBS, ["emr-a"], {}) == told_apart(None, JOBS, ["emr-a"], {}) == []
 
 
-def test_no_message_has_alerts_of_several_nodes() -> None:
-    below = [{"receiver": "a"}, {"group_by": ["job"], "routes": [{"group_by": ["..."]}]}, {"group_by": ["node", "x"]}]
-    found = grouped_by_node({"group_by": ["service"], "routes": below})
-    assert found == {
-        "group_by": ["service", "node"],
-        "routes": [
-            {"receiver": "a"},
-            {"group_by": ["job", "node"], "routes": [{"group_by": ["..."]}]},
-            {"group_by": ["node", "x"]},
-        ],
-    }
-    assert grouped_by_node({"group_by": None, "routes": None}) == {"group_by": None, "routes": None}
+@pytest.mark.parametrize("name", ["node", "__replica__", "replica"])
+@pytest.mark.parametrize("value", ["emr-a", "${HOSTNAME}"])
+def test_by_which_replicas_differ_is_not_in_what_all_of_them_see(name: str, value: str) -> None:
+    rules = told_apart(["a", "b"], JOBS, ["emr-a"], {"cluster": "j-1", name: value})
+    alert = {"cluster": "j-1", name: value.replace("${HOSTNAME}", "emr-a")}
+    assert relabelled({"job": "hdfs", **alert}, rules) == {"job": "hdfs", "cluster": "j-1"}
+    assert relabelled({"job": "ingest-service", **alert}, rules)[name] == "emr-a"
+
+
+def test_each_prometheus_sends_to_all() -> None:
+    assert alertmanager_targets(HOSTS, 9093) == [
+        "ip-10-0-0-1.eu-central-1.compute.internal:9093",
+        "10.0.0.2:9093",
+        "[fd00::3]:9093",
+    ]
+    assert alertmanager_targets(["a"], 9093) == []

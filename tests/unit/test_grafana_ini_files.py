@@ -19,14 +19,24 @@ FILE = f"{FOLDER}/files/ldap.toml"
 
 def problems(ini: dict[str, dict[str, Any]], **files: str) -> list[str]:
     brought = {f"files/{name.replace('_', '.')}": text for name, text in files.items()}
-    return grafana_ini_file_problems(ini, brought, FOLDER)
+    return grafana_ini_file_problems(ini, brought, ["dashboards/hdfs.json"], FOLDER)
 
 
 def ldap(text: str, **settings: Any) -> list[str]:
     return problems({"auth.ldap": {"enabled": True, "config_file": FILE, **settings}}, ldap_toml=text)
 
 
-@pytest.mark.parametrize("text", [LDAP, SERVER, SERVER + GROUP + "grafana_admin = true\n", f"{LDAP}\n{LDAP}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        LDAP.replace("host", "Host"),
+        f"{LDAP}\nport = ${{PORT}}",
+        f'{SERVER}client_key = "${{KEY}}"',
+        SERVER,
+        SERVER + GROUP + "grafana_admin = true\n",
+        f"{LDAP}\n{LDAP}",
+    ],
+)
 def test_an_ldap_configuration_that_grafana_reads_is_taken(text: str) -> None:
     assert ldap(text) == []
 
@@ -84,6 +94,8 @@ def test_what_is_brought_or_lies_elsewhere_is_taken() -> None:
         "auth.azuread": {"workload_identity_token_file": "$__env{TOKEN}"},
         "quota": {"global_file": 1000},
         "auth": {"signout_redirect_url": "/login"},
+        "dashboards": {"default_home_dashboard_path": f"{FOLDER}/dashboards/hdfs.json"},
+        "plugin.x": {"upload_file": True},
     }
     assert problems(taken, cert="") == []
 

@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "key": "",
     "data_dir": "/mnt/data",
     "peers": [],
-    "node": "a",
+    "hosts": ["a"],
     "files": {},
     "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],
