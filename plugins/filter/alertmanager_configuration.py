@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_arguments
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import yaml_file
-from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import alertmanager_input
+from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_input import URL, alertmanager_input
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import (
     KEY,
     alertmanager_peers,
@@ -17,12 +17,15 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import (
     alertmanager_sections,
     message_texts,
+    without_route,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import (
     below_config,
     certificate_file_problems,
+    file_checks,
     missing_files,
+    named_files,
     pattern_problems,
     whole_paths,
 )
@@ -43,10 +46,11 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``alertmanager_peers`` but for that folder; ``username``, ``password``, ``password_salt``, ``certificate`` and
         ``key``, see ``web_files``
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
-        ``yaml_file`` returns; ``message_checks``, those of the module ``service`` that make each message once;
-        ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit; ``command_line``,
-        the arguments as systemd reads them; and ``others``, with how many others this Alertmanager is a cluster. Where
-        there are problems the files are not whole.
+        ``yaml_file`` returns; ``checks``, those of the module ``service`` that files are there and that each message
+        can be made; ``secret``, those of a user that no diff shows; ``unit_files``, what is added to the unit;
+        ``command_line``, the arguments as systemd reads them; ``others``, with how many others this Alertmanager is a
+        cluster; and ``without_route``, the receivers that nothing leads to. Where there are problems the files are not
+        whole.
     """
     folder = settings["config_dir"]
     meant = alertmanager_input(settings["written"], f"{folder}/secrets")
@@ -63,6 +67,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         *pattern_problems("alertmanager_config.templates", patterns, files, folder),
         *certificate_file_problems(sections, files, folder, "alertmanager_files"),
         *_missing(sections, files, folder),
+        *_wrong_addresses(sections, files, folder),
     ]
     return {
         "files": {
@@ -74,9 +79,13 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "command_line": collected(
             problems, lambda: systemd_arguments([*settings["arguments"], *peers["arguments"]]), ""
         ),
-        "message_checks": _message_checks(settings["amtool"], meant["receivers"], patterns, folder),
+        "checks": [
+            *file_checks(sections, folder),
+            *_message_checks(settings["amtool"], meant["receivers"], patterns, folder),
+        ],
         "secret": [*brought["secret"], KEY],
         "others": peers["others"],
+        "without_route": without_route(alertmanager_sections(meant, settings["watchdog_route"])),
         "unit_files": unit["files"],
         "problems": problems,
     }
@@ -90,6 +99,13 @@ def _missing(sections: Mapping[str, Any], files: Mapping[str, str], folder: str)
         else:
             remedy = "alertmanager_files does not bring it: add it there, as NAME, and write files/NAME"
         yield f"{where} is {folder}/{path}, and {remedy}."
+
+
+def _wrong_addresses(sections: Mapping[str, Any], files: Mapping[str, str], folder: str) -> Iterator[str]:
+    """Say which files hold no address where one is read; what they hold may be a secret."""
+    for where, path in named_files(sections, folder):
+        if where.endswith("url_file") and path in files and not URL.match(files[path].strip()):
+            yield f"{where} is {folder}/{path}, which holds no address: begin it with http:// or https://."
 
 
 def _message_checks(

@@ -12,8 +12,16 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import co
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_dashboards import grafana_dashboards
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_database import PASSWORD, grafana_database_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini import grafana_ini_file
-from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import grafana_ini_file_problems
-from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import ATTEMPTS, grafana_input, ini_sections
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import (
+    grafana_file_checks,
+    grafana_ini_file_problems,
+)
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import (
+    ATTEMPTS,
+    grafana_input,
+    ini_sections,
+    is_boolean,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
@@ -40,9 +48,10 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         own metrics are off
     :returns: ``problems``, a list of sentences; ``files`` and ``datasources``, path below their folder -> text, or what
         ``yaml_file`` returns; ``secret``, those of ``files`` that no diff shows; ``unit_files``, what is added to the
-        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``ini_keys``, those of the user by section;
-        ``plugins``, and ``plugin_versions`` by their names; and ``attempts``, with how many wrong passwords Grafana
-        locks a user. Where there are problems the files are not whole.
+        unit; ``dashboards``, see ``grafana_dashboards``; ``source_uids``; ``ini_keys``, see ``ignored_settings``;
+        ``plugins``, and ``plugin_versions`` by their names; ``checks`` of the module ``service``, that files are
+        there; and ``attempts``, with how many wrong passwords Grafana locks a user. Where there are problems the files
+        are not whole.
     """
     written = settings["written"]
     meant = grafana_input(written)
@@ -88,9 +97,12 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "dashboards": dashboards,
         "source_uids": [source.get("uid") for source in sources["sources"]],
-        "ini_keys": {section: list(keys) for section, keys in meant["ini"].items()},
+        "ini_keys": {
+            section: {key: is_boolean(value) for key, value in keys.items()} for section, keys in meant["ini"].items()
+        },
         "plugins": plugins["plugins"],
         "plugin_versions": {plugin["name"]: plugin["version"] for plugin in plugins["plugins"]},
+        "checks": grafana_file_checks(meant["ini"], settings["config_dir"]),
         "attempts": meant["ini"].get(section, {}).get(attempts, 5),
         "problems": problems,
     }

@@ -117,6 +117,13 @@ def _described(wrong: Mapping[str, Any], general: Any) -> list[str]:
     ]
 
 
+def host_problems(address: Any) -> list[str]:
+    """Say why an address in links cannot be the one of a host."""
+    if is_host(str(address)):
+        return []
+    return [f"monitoring_address is {str(address)!r}: write a name or an address alone, such as emr.example.com."]
+
+
 def is_host(address: str) -> bool:
     """Tell whether a text is the name or the IP address of one host."""
     found = _ip(address)
@@ -135,6 +142,7 @@ class FilterModule:
             "asked_host": asked_host,
             "is_own": is_own,
             "listen_names": listen_names,
+            "host_problems": host_problems,
             "listen_problems": listen_problems,
             "listening_note": listening_note,
             "own_addresses": own_addresses,

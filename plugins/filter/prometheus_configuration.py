@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from ansible_collections.emr.monitoring.plugins.filter.systemd import systemd_ar
 from ansible_collections.emr.monitoring.plugins.filter.yaml_file import plain, yaml_file
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import told_apart
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
-from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import named_file_problems
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import (
+    file_checks,
+    missing_files,
+    named_file_problems,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_write import remote_write
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
     impossible_thresholds,
@@ -92,13 +97,12 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ``certificate`` and ``key``, see ``web_files``; ``addresses`` of this node's own Prometheus, see
         ``own_addresses``, its ``port``, the ``path`` below which it serves, and ``target``, the ``host:port`` by
         which the node reaches it; ``data_dir``, the folder of its data; ``remote_write``, see the function of that
-        name; ``peers``, what was written into ``alertmanager_peers``, and ``hosts``, the names and addresses of this
-        node
+        name; ``peers``, what was written into ``alertmanager_peers``, and ``node``, the name of this node
     :returns: ``problems``, a list of sentences; ``files``, path below the configuration's folder -> text, or what
         ``yaml_file`` returns; ``secret``, those that no diff shows; ``unit_files``, what is added to the unit;
-        ``static_targets`` by job; ``discoveries``, see there; ``remote_write``, its entries as they are rendered, and
-        ``remote_files``, what they name; and ``command_line``, the arguments as systemd reads them. Where there are
-        problems the files are not whole.
+        ``checks`` of the module ``service``, that files are there; ``static_targets`` by job; ``discoveries``, see
+        there; ``remote_write``, its entries as they are rendered, and ``remote_files``, what they name; and
+        ``command_line``, the arguments as systemd reads them. Where there are problems the files are not whole.
     """
     defaults = yaml_load(Path(settings["defaults"]).read_text("utf-8"))
     meant = prometheus_input({**settings["written"], "defaults": defaults["prometheus_global"]})
@@ -115,13 +119,14 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     )
     jobs = with_self_scrape_settings(moved, scrapes_itself, settings["addresses"])
     labels = meant["global"].get("external_labels", {})
-    sections = _sections(
-        meant, jobs, remote["entries"], told_apart(settings["peers"], moved, settings["hosts"], labels)
-    )
+    sections = _sections(meant, jobs, remote["entries"], told_apart(settings["peers"], moved, settings["node"], labels))
     config = passwords_in_files(sections, settings["password_salt"])
+    config_dir = settings["remote_write"]["config_dir"]
+    users = {**meant["config"], "alerting": meant["alerting"], "scrape_configs": meant["jobs"]}
     problems = [
         *meant["problems"],
-        *named_file_problems(sections, brought["files"], settings["remote_write"]["config_dir"], settings["data_dir"]),
+        *named_file_problems(sections, brought["files"], config_dir, settings["data_dir"]),
+        *_missing(users, brought["files"], config_dir),
         *_job_problems(meant["jobs"], meant["global"]),
         *mixed_self_scrapes(meant["jobs"], scrapes_itself, settings["addresses"]),
         *(f"prometheus_alert_thresholds: {wrong}." for wrong in impossible_thresholds(thresholds)),
@@ -146,6 +151,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "files": files,
         "secret": [*brought["secret"], *remote["config_files"]],
         "unit_files": unit["files"],
+        "checks": file_checks(users, config_dir),
         "discoveries": discoveries(moved),
         "static_targets": static_targets(moved),
         "remote_write": plain(remote["entries"]),
@@ -163,6 +169,14 @@ def generated_rules(thresholds: Mapping[str, Any], runbook_url: str) -> dict[str
     }
 
 
+def _missing(sections: Mapping[str, Any], files: Collection[str], config_dir: str) -> Iterator[str]:
+    for where, path in missing_files(sections, {*files, CERTIFICATE}, config_dir):
+        yield (
+            f"{where} is {config_dir}/{path}, and prometheus_files does not bring it: add it there, as NAME, and write "
+            "files/NAME."
+        )
+
+
 def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) -> Iterator[str]:
     names = collections.Counter(job["job_name"] for job in jobs)
     if twice := [name for name, count in names.items() if count > 1]:
@@ -170,6 +184,10 @@ def _job_problems(jobs: Iterable[Mapping[str, Any]], limits: Mapping[str, Any]) 
             "Every job in prometheus_scrape_configs needs a job_name of its own, and there are several named "
             f"{', '.join(twice)}: rename or merge them."
         )
+    for job in jobs:
+        for target in static_targets([job])[str(job["job_name"])]:
+            if re.search(r"\s", target["address"]):
+                yield f"The job {job['job_name']} has the target {target['address']!r}, which holds a space: remove it."
     longest = max(names, key=len, default="")
     # Prometheus would refuse its own metrics, whose labels the names are.
     limit = str(limits.get("label_value_length_limit") or 0)

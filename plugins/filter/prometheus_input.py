@@ -151,6 +151,13 @@ def _alerting(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(gate: Written, value: Any) -> dict[str, Any]:
     sections = gate.sections("prometheus_config", value, OWN_SECTIONS)
+    storage = sections.get("storage")
+    tsdb = storage.get("tsdb") if isinstance(storage, Mapping) else None
+    if isinstance(tsdb, Mapping) and "retention" in tsdb:
+        gate.problems.append(
+            "prometheus_config.storage.tsdb holds retention, which would replace prometheus_retention_time and "
+            "prometheus_retention_size: use those."
+        )
     return {
         name: _value(gate, f"prometheus_config.{name}", name, item)
         for name, item in sections.items()
@@ -165,6 +172,11 @@ def retention_problems(time: Any, size: Any) -> list[str]:
         problems.append(f"prometheus_retention_time is '{time}': write it like 15d or 12h.")
     if not re.fullmatch("0|[0-9]+(B|KB|MB|GB|TB|PB|EB)", str(size)):
         problems.append(f"prometheus_retention_size is '{size}': write it like 20GB, or 0 for no limit.")
+    if not re.search("[1-9]", str(time)) and not re.search("[1-9]", str(size)):
+        problems.append(
+            f"prometheus_retention_time is '{time}' and prometheus_retention_size is '{size}': without any limit "
+            "Prometheus keeps 15 days. Write a long time, such as 10y."
+        )
     return problems
 
 

@@ -20,6 +20,12 @@ options:
       - What to look at. A text that ends in C(_) is for every variable that begins with it; another one is the name of
         a variable, and for every one that is written nearly like it.
     required: true
+  beginnings:
+    description:
+      - With what the names of variables begin that are looked for, too, where this is written otherwise, as in
+        C(promethus_port). And every name of this project in other letters' case or with other underscores.
+    type: list
+    elements: str
 """
 EXAMPLES = r"""
 - name: Refuse misspelt variables
@@ -61,6 +67,29 @@ def looked_at(names: Iterable[str], terms: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(prefixes) or any(_nearly(name, term) for term in whole)]
 
 
+def otherwise_written(names: Iterable[str], known: Iterable[str], beginnings: Iterable[str]) -> list[str]:
+    """Return the names that are one of this project's but for how their beginning is written.
+
+    In other letters' case, with other underscores, or with a slip: ``promethus_port``.
+
+    :param known: the roles' public variable names
+    :param beginnings: each ends in ``_``; without any nothing is found
+    """
+    known = set(known)
+    prefixes = list(beginnings)
+    if not prefixes:
+        return []
+    squeezed = {name.replace("_", "") for name in known}
+    rests = {prefix: {name[len(prefix) :] for name in known if name.startswith(prefix)} for prefix in prefixes}
+    found = []
+    for name in (name for name in set(names) - known if not name.startswith("_")):
+        beginning, _, rest = name.lower().partition("_")
+        slips = [prefix for prefix in prefixes if rest in rests[prefix] and _nearly(beginning, prefix.rstrip("_"))]
+        if slips or name.lower().replace("_", "").replace("-", "") in squeezed:
+            found.append(name)
+    return found
+
+
 def _nearly(name: str, term: str) -> bool:
     matcher = SequenceMatcher(None, name, term)
     return min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= NEARLY and matcher.ratio() >= NEARLY
@@ -68,6 +97,7 @@ def _nearly(name: str, term: str) -> bool:
 
 def _likeness(name: str, right: str) -> float:
     """Compare the letters in their order and regardless of it, since swapped letters are the usual slip."""
+    name = name.lower()
     ordered = SequenceMatcher(None, name, right).ratio()
     return ordered + SequenceMatcher(None, sorted(name), sorted(right)).ratio()
 
@@ -75,10 +105,13 @@ def _likeness(name: str, right: str) -> float:
 class LookupModule(LookupBase):  # type: ignore[misc]
     """Ansible's entry point."""
 
-    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **_: Any) -> list[str]:
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """Return the sentences about all that is looked at."""
         names = looked_at(variables or {}, terms)
-        return misspelt(names, self._known()) if names else []
+        beginnings = kwargs.get("beginnings") or []
+        # To read what all roles know takes as long as a task.
+        known = self._known() if names or beginnings else set()
+        return misspelt([*names, *otherwise_written(variables or {}, known, beginnings)], known)
 
     def _known(self) -> set[str]:
         """Return the variables that an inventory can set: what a playbook tells ``uninstall`` is none of them."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleTemplateSyntaxError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.emr.monitoring.plugins.plugin_utils.role_options import role_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
@@ -120,4 +121,13 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         files = [str(ROLES / role / "defaults/main.yml") for role in terms]
         defaults = {name: value for file in files for name, value in self._loader.load_from_file(file).items()}
         written = [name for name in names if name not in defaults or known[name] != defaults[name]]
-        return wrong_values(self._templar.template({name: known[name] for name in written}), options)
+        values, problems = {}, []
+        for name in written:
+            try:
+                values[name] = self._templar.template(known[name])
+            except AnsibleTemplateSyntaxError:
+                problems.append(
+                    f"{name} holds {{{{ or {{%, and what follows is no template of Ansible's: where it is meant for "
+                    "another program, write !unsafe before that text."
+                )
+        return problems + wrong_values(values, options)

@@ -28,7 +28,7 @@ class Grafana:
     :ivar datasources: uids of the data sources that it was given
     :ivar notes: what to say of the dashboards
     :ivar plugins: version of each plugin that it was given, by its id
-    :ivar ini: the keys that a user wrote into its configuration, by section
+    :ivar ini: the keys that a user wrote into its configuration, by section, see ``ignored_settings``
     :ivar defaults: path of the defaults.ini of its release
     :ivar look: returns what its database says of the administrator
     """
@@ -40,7 +40,7 @@ class Grafana:
     datasources: list[str]
     notes: list[str] = field(default_factory=list)
     plugins: dict[str, str] = field(default_factory=dict)
-    ini: dict[str, list[str]] = field(default_factory=dict)
+    ini: dict[str, dict[str, bool]] = field(default_factory=dict)
     defaults: str = ""
     look: Callable[[], Login] | None = None
 
@@ -136,4 +136,9 @@ class Grafana:
         if said.get("status") == "OK" or self._has_no_question(uid, answers):
             return ""
         reason = said.get("message") or answer["error"] or f"status {answer['status']}"
-        return f"The data source {uid} does not work: {shown(reason)}. Does its url answer on the node?"
+        remedy = "Does its url answer on the node?"
+        if "not registered" in reason.lower():
+            remedy = (
+                "Is its type a plugin's id, as Grafana writes it? grafana_plugins brings one that is no part of it."
+            )
+        return f"The data source {uid} does not work: {shown(reason)}. {remedy}"

@@ -30,11 +30,13 @@ DISCOVERY = 20.0
 # For how long after a load what is not taken up yet is waited for.
 SETTLING = 60.0
 # What to look at where a target is down.
+UNREADABLE = "Prometheus cannot read the file that its job names: may its user, prometheus, read it?"
 NOT_THERE = "Is the service running? Is its port in prometheus_scrape_configs right?"
 REFUSED = (
     "It wants a login: give its job a basic_auth or an authorization. This node's own Prometheus gets its login by "
     "itself where all targets of a job are localhost and prometheus_port."
 )
+REMEDIES = (("401", REFUSED), ("unable to read", UNREADABLE))
 LOGIN = "A 401 means that prometheus_username or prometheus_password is not the one that site.yml last set."
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
@@ -104,10 +106,11 @@ class Prometheus:
         if late or not pending:
             problems += self._not_taken_up(data, errors)
         targets = data["targets"]["activeTargets"]
-        without = self._without_target(data["targets"], errors) if late or not pending else {}
+        loaded = seconds(data["runtime"]["lastConfigTime"])
+        without = self._without_target(data["targets"], loaded, errors) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]
-        failing = self._failing(seconds(data["runtime"]["lastConfigTime"]), errors) if late or not pending else []
+        failing = self._failing(loaded, errors) if late or not pending else []
         failing += silent(data["silent"]["result"]) if "silent" in data else []
         if self.remotes:
             lines += self.remotes.lines
@@ -135,18 +138,21 @@ class Prometheus:
                 sentences.append(sentence.rstrip())
         return sentences
 
-    def _without_target(self, targets: Mapping[str, Any], errors: Errors) -> dict[str, str]:
+    def _without_target(self, targets: Mapping[str, Any], loaded: float, errors: Errors) -> dict[str, str]:
         """Return the jobs that scrape nothing, each with the reason."""
         jobs = self.jobs.keys() - {target["scrapePool"] for target in targets["activeTargets"]}
         dropped = _dropped(targets)
-        return {
-            job: f"its relabel_configs drop all of the {dropped[job]} that it has"
-            if job in dropped
-            else shown(errors()[job][1])
-            if job in errors()
-            else "there is none in its static_configs, and no discovery has one"
-            for job in sorted(jobs)
-        }
+        reasons = {}
+        for job in sorted(jobs):
+            reasons[job] = "there is none in its static_configs, and no discovery has one"
+            if job in dropped:
+                reasons[job] = f"its relabel_configs drop all of the {dropped[job]} that it has"
+            elif job in self.discovers:
+                when, why = errors().get(job, (0, ""))
+                # Of another job that had this name before, there may be a line, too.
+                if why and when >= min(int(loaded), time.time() - 2 * self.discovers[job] - DISCOVERY):
+                    reasons[job] = shown(why)
+        return reasons
 
     def _pending(self, data: Mapping[str, Any], errors: Errors) -> dict[str, float]:
         """Return what Prometheus has yet to do after it loaded its configuration, and within how many seconds."""
@@ -271,7 +277,7 @@ def down(targets: list[Mapping[str, Any]]) -> list[str]:
         f"({shown(t['lastError']) or 'not scraped yet'}). "
         + (
             cluster_remedy(t["scrapePool"], t["scrapeUrl"], t["lastError"])
-            or (REFUSED if "401" in t["lastError"] else NOT_THERE)
+            or next((remedy for word, remedy in REMEDIES if word in t["lastError"]), NOT_THERE)
         )
         for t in targets
         if t["health"] != "up"

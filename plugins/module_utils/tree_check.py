@@ -51,6 +51,7 @@ def mask(output: str, trees: Sequence[Tree]) -> str:
     YAML parsers quote a value's first 7 characters and "...", so these go too. What is short goes as a whole word,
     and what is shorter than 4 characters only where it is quoted: it would take half of the output with it.
     """
+    names = {name for tree in trees for rel in tree.files for name in (rel, f"{tree.dest}/{rel}")}
     parts = {
         part
         for tree in trees
@@ -58,6 +59,8 @@ def mask(output: str, trees: Sequence[Tree]) -> str:
         if file.secret
         for text in hidden_parts(file)
         for part in text.split("\n")
+        # A configuration names what comes along with it.
+        if part not in names
     }
     for part in sorted(filter(None, parts), key=len, reverse=True):
         word = re.escape(part)

@@ -100,7 +100,9 @@ def rehearse(trial: Trial, task: Task, stages: Mapping[str, str], seconds: float
             if copy.startswith(f"{data}."):
                 os.unlink(copy)
     if said is not None:
-        words = "\n".join(f"  {printable(line)}" for line in said.lines[-LINES_SHOWN:])
+        # After its reason a program that does not take its flags says which there are.
+        usage = next((place for place, line in enumerate(said.lines) if line.startswith("usage:")), None)
+        words = "\n".join(f"  {printable(line)}" for line in said.lines[:usage][-LINES_SHOWN:])
         for tree in task.trees:
             words = words.replace(stages[tree.name], tree.dest)
         raise TreeError(f"{trial.unit} would not start: a trial of it {said.end}", mask(words, task.trees))

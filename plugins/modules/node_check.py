@@ -11,6 +11,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
 from ansible_collections.emr.monitoring.plugins.module_utils.node_addresses import address_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_data import data_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import (
     folder_owners,
     folder_problems,
@@ -263,7 +264,7 @@ def main() -> None:
         *folder_problems(params["folders"]),
         *link_problems(params["folders"]),
         *overlap_problems(services),
-        *([] if params["adopt"] else ownership_problems(services)),
+        *([] if params["adopt"] else [*ownership_problems(services), *data_problems(services)]),
         *secret_problems(params),
     ]
     name = release.get("PRETTY_NAME", "")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import USERS_NAMES
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Alertmanager reads, whatever YAML makes of it.
@@ -32,6 +33,10 @@ DURATIONS = {
     "timeout", "group_wait", "group_interval", "repeat_interval", "resolve_timeout", "retry", "expire", "ttl",
     "reopen_duration",
 }  # fmt: skip
+URL = re.compile(r"https?://.", re.IGNORECASE)
+DOUBLED = re.compile(r"^\s*\w+\s*==")
+TOKEN = re.compile(r"//[^/?#]*@|[?&][^=&]*(token|secret|password|signature|sig|key)=", re.IGNORECASE)
+SMARTHOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]*):[0-9]+")
 # A file below a folder of which the service reads all.
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # Sections that other variables write.
@@ -58,6 +63,7 @@ def alertmanager_input(written: Mapping[str, Any], folder: str) -> dict[str, Any
         "config": _config(gate, written["config"]),
     }
     secrets = _secrets(gate, written["secrets"])
+    _senders(gate, structures["receivers"], structures["config"].get("global"))
     return {
         **structures,
         "secret_files": {f"secrets/{name}": text for name, text in secrets.items()},
@@ -96,6 +102,7 @@ def _ways(gate: Written, where: str, key: Any, value: Any) -> Any:
         if isinstance(way, Mapping):
             # A boolean there, and a text in an e-mail.
             text = TEXT - {"html"} if key == "pushover_configs" else TEXT
+            _addresses(gate, where, way)
             found.append(_value(gate, where, None, way, text))
         else:
             gate.refuse(where, way, "write a list of mappings, each one way to tell somebody", secret=True)
@@ -115,13 +122,50 @@ def _rules(gate: Written, value: Any) -> list[Any]:
 
 def _config(gate: Written, value: Any) -> dict[str, Any]:
     sections = gate.sections("alertmanager_config", value, OWN_SECTIONS, secret=True)
+    _addresses(gate, "alertmanager_config.global", sections.get("global"))
     return {name: _value(gate, f"alertmanager_config.{name}", name, item) for name, item in sections.items()}
+
+
+def _senders(gate: Written, receivers: list[dict[str, Any]], common: Any) -> None:
+    """Refuse mails that nobody sends, or that go nowhere."""
+    common = common if isinstance(common, Mapping) else {}
+    for receiver in receivers:
+        for way in receiver.get("email_configs") or []:
+            for option in ("from", "smarthost"):
+                if isinstance(way, Mapping) and not way.get(option) and not common.get(f"smtp_{option}"):
+                    gate.problems.append(
+                        f"alertmanager_receivers, receiver {receiver['name']}.email_configs has no {option}: write it "
+                        f"there, or for all of them as smtp_{option} in alertmanager_config.global."
+                    )
+
+
+def _addresses(gate: Written, where: str, value: Any) -> None:
+    """Refuse addresses that nothing can be sent to; they are not shown, since one may hold a token."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(item, str) and item and "{{" not in item:
+                if (key == "url" or str(key).endswith("api_url")) and not URL.match(item):
+                    gate.problems.append(f"{where}.{key} is no address: begin it with http:// or https://.")
+                if key == "url" and TOKEN.search(item) and where.endswith("webhook_configs"):
+                    gate.problems.append(
+                        f"{where}.url holds a secret: put the whole address into alertmanager_secrets, and write "
+                        "url_file."
+                    )
+                if str(key).endswith("smarthost") and not SMARTHOST.fullmatch(item):
+                    gate.problems.append(f"{where}.{key} is {item!r}: write host:port, such as smtp.example.com:587.")
+            elif key not in USERS_NAMES:
+                _addresses(gate, f"{where}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _addresses(gate, where, item)
 
 
 def _value(gate: Written, where: str, key: Any, value: Any, text: Collection[str] = frozenset(TEXT)) -> Any:
     """Return a value of Alertmanager's configuration; what is meant as text is text, a time of day one of the day."""
 
     def other(where: str, key: Any, value: Any) -> Any:
+        if key == "chat_id" and re.fullmatch("-?[0-9]+", str(value)):
+            return int(value)
         if key in DURATIONS and value is not None:
             gate.duration(where, value)
         if key not in TIMES or not isinstance(value, int) or isinstance(value, bool):
@@ -130,7 +174,24 @@ def _value(gate: Written, where: str, key: Any, value: Any, text: Collection[str
             gate.problems.append(f'{where} is no time of day: write it like "18:00", in quotes.')
         return meant_times({key: int(value)})[key]
 
-    return gate.structure(where, key, value, text=text, text_below=TEXT_BELOW, other=other, lists=LISTS)
+    meant = gate.structure(where, key, value, text=text, text_below=TEXT_BELOW, other=other, lists=LISTS)
+    _matchers(gate, where, meant)
+    return meant
+
+
+def _matchers(gate: Written, where: str, part: Any) -> None:
+    """Refuse matchers that Alertmanager takes for another value than was meant, and which never match."""
+    if isinstance(part, Mapping):
+        for key, item in part.items():
+            if str(key).endswith("matchers") and isinstance(item, list):
+                for matcher in item:
+                    if DOUBLED.search(str(matcher)):
+                        gate.refuse(f"{where}.{key}", matcher, 'write one = alone, as in severity="critical"')
+            elif key not in USERS_NAMES:
+                _matchers(gate, f"{where}.{key}", item)
+    elif isinstance(part, list):
+        for item in part:
+            _matchers(gate, where, item)
 
 
 def _secrets(gate: Written, value: Any) -> dict[str, str]:

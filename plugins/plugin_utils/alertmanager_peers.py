@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.listen import ANY, is_host, is_loopback, url_host
@@ -69,7 +69,7 @@ def alertmanager_peers(written: Any, port: Any, pair: Mapping[str, str], config_
 
 
 def told_apart(
-    written: Any, jobs: Iterable[Mapping[str, Any]], hosts: Collection[str], labels: Mapping[str, str]
+    written: Any, jobs: Iterable[Mapping[str, Any]], host: str, labels: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Return how the alerts of several Prometheus are told apart: by their node, but for what all of them see.
 
@@ -77,17 +77,17 @@ def told_apart(
 
     :param written: what the user wrote into ``alertmanager_peers``, right or wrong
     :param jobs: jobs in Prometheus' syntax
-    :param hosts: the names and addresses of this node, by the first of which alerts name it
+    :param host: the name of this node
     :param labels: external labels, which each alert has
     :returns: relabelling in Prometheus' syntax, none without peers. What names no job is this node's own
     """
     if not written_peers(Written(), written):
         return []
-    node = str(labels.get("node") or next(iter(hosts)))
+    node = str(labels.get("node") or host)
     rules: list[dict[str, Any]] = [
         {"source_labels": ["node"], "regex": "", "target_label": "node", "replacement": node.replace("$", "$$")}
     ]
-    seen_by_all = "|".join(re.escape(str(job["job_name"])) for job in jobs if not asks_this_node_alone(job, hosts))
+    seen_by_all = "|".join(re.escape(str(job["job_name"])) for job in jobs if not asks_this_node_alone(job))
     if seen_by_all:
         # Prometheus replaces variables of its environment in an external label.
         own = {"node": node} | {name: labels[name] for name in REPLICA if name in labels}

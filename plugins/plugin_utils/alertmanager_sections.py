@@ -45,6 +45,23 @@ def alertmanager_sections(given: Mapping[str, Any], watchdog: Mapping[str, Any])
     }
 
 
+def without_route(sections: Mapping[str, Any]) -> list[str]:
+    """Return the receivers that no route leads to.
+
+    :param sections: those of alertmanager.yml
+    """
+    routed = set(_receivers_of(sections["route"]))
+    return [receiver["name"] for receiver in sections["receivers"] if receiver["name"] not in {*routed, "nowhere"}]
+
+
+def _receivers_of(route: Any) -> Iterator[str]:
+    if isinstance(route, Mapping):
+        yield str(route.get("receiver"))
+        routes = route.get("routes")
+        for below in routes if isinstance(routes, list) else ():
+            yield from _receivers_of(below)
+
+
 def inline_secrets(config: Any) -> list[str]:
     """Return the paths of the options that hold a secret.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.left_out import seems_meant
 
 NEAR_MISS = re.compile(r"\.json[5cl]?(?![a-z])", re.IGNORECASE)
@@ -23,29 +25,34 @@ def refuse(path: Path, problem: str, remedy: str) -> NoReturn:
     raise AnsibleFilterError(f"grafana_dashboards_dirs: {shown} {problem}. {remedy}.")
 
 
-def dashboard_files(dirs: Iterable[str]) -> Iterator[tuple[Path, str]]:
+def dashboard_files(dirs: Iterable[str], problems: list[str]) -> list[tuple[Path, str]]:
     """Return the dashboards of some folders, and of the folders below them.
 
     :param dirs: folders on the controller
+    :param problems: sentences, to which is added what is wrong: a folder is none, or holds no dashboard; a file seems
+        meant and would be left out
     :returns: the path of each file, and the same below its folder, such as ``spark/jobs.json``
-    :raises AnsibleFilterError: a folder is none, or holds no dashboard; a file seems meant and would be left out
     """
     listed = list(dict.fromkeys(Path(name).expanduser().absolute() for name in dirs))
-    for folder in listed:
-        if not folder.is_dir():
-            refuse(
-                folder,
-                "is not a folder" if folder.exists() else "does not exist",
-                "List existing folders of this controller, best with a path that starts with"
-                " {{ playbook_dir }} or {{ inventory_dir }}",
-            )
-        found = list(_below(folder, listed, ()))
-        if not found:
-            refuse(folder, "holds no dashboard (*.json)", "Add one, or take the folder off the list")
-        for path in found:
-            if not path.relative_to(folder).as_posix().isprintable():
-                refuse(path, "has unprintable characters in its name", "Rename it")
-            yield path, path.relative_to(folder).as_posix()
+    nothing: list[tuple[Path, str]] = []
+    return [file for folder in listed for file in collected(problems, partial(_in_folder, folder, listed), nothing)]
+
+
+def _in_folder(folder: Path, listed: Collection[Path]) -> list[tuple[Path, str]]:
+    if not folder.is_dir():
+        refuse(
+            folder,
+            "is not a folder" if folder.exists() else "does not exist",
+            "List existing folders of this controller, best with a path that starts with"
+            " {{ playbook_dir }} or {{ inventory_dir }}",
+        )
+    found = list(_below(folder, listed, ()))
+    if not found:
+        refuse(folder, "holds no dashboard (*.json)", "Add one, or take the folder off the list")
+    for path in found:
+        if not path.relative_to(folder).as_posix().isprintable():
+            refuse(path, "has unprintable characters in its name", "Rename it")
+    return [(path, path.relative_to(folder).as_posix()) for path in found]
 
 
 def read(path: Path) -> tuple[str, Any]:

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.dashboard_files import dashboard_files, read, refuse
 from ansible_collections.emr.monitoring.plugins.plugin_utils.dashboard_models import (
     EXPORT,
@@ -70,8 +72,7 @@ def grafana_dashboards(
         was changed for want of a data source.
 
     Raises:
-        AnsibleFilterError: something that Grafana would refuse, skip or freeze on; it names the file and
-            the remedy.
+        AnsibleFilterError: what Grafana would refuse, skip or freeze on; it names each file with the remedy.
     """
     # A number or a yes is no duration, and is refused as one.
     opened = _opened(str(time_range), "" if refresh is None else str(refresh))
@@ -79,7 +80,9 @@ def grafana_dashboards(
     found: Json = {"files": {}, "folders": {}, "uids": {}, "notes": []}
     # Grafana stops updating a whole folder over any of these: who had it first, so that both can be named.
     seen: dict[tuple[str, str, str], Path] = {}
-    for path, below in dashboard_files([*own, *_folders(dirs)]):
+    problems: list[str] = []
+
+    def add(path: Path, below: str) -> None:
         # Grafana takes the name of the last folder, and has one level of them.
         inside = path.parent.name if "/" in below else ""
         place = f"{inside}/{path.name}" if inside else path.name
@@ -107,6 +110,11 @@ def grafana_dashboards(
         found["folders" if inside else "files"][place] = text if unchanged else _dump(resolved)
         found["uids"][name] = title
         found["notes"] += notes
+
+    for path, below in dashboard_files([*own, *_folders(dirs)], problems):
+        collected(problems, partial(add, path, below), None)
+    if problems:
+        raise AnsibleFilterError("\n".join(problems))
     return found
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import pair_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import YES
-from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import below_config
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import below_config, file_check, lies_elsewhere
 
 # Keys whose value, if it is a text, is a file, whatever the section is.
-FILE = re.compile(r"\w+_file|ca_cert_path|client_(cert|key)_path|tls_client_(cert|key|ca)|ha_redis_tls_\w+_path")
+FILE = re.compile(
+    r"\w+_file|default_home_dashboard_path|license_path|ca_cert_path|client_(cert|key)_path|tls_client_(cert|key|ca)|ha_redis_tls_\w+_path"
+)
 PAIRS = (("cert_file", "key_file"), ("tls_client_cert", "tls_client_key"), ("client_cert_path", "client_key_path"))
 EXPANDED = re.compile(r"\$__file\{([^}]*)\}")
 LDAP = "auth.ldap"
@@ -53,6 +55,17 @@ def grafana_ini_file_problems(
                 problems += pair_problems(certificate, private_key, *names)
     text = files.get(below_config(sections[LDAP].get("config_file"), config_dir))
     return problems + (_ldap_problems(text, files, config_dir) if text is not None else [])
+
+
+def grafana_file_checks(ini: Mapping[str, Mapping[str, Any]], config_dir: str) -> list[dict[str, Any]]:
+    """Return the checks, as the module ``service`` takes them, that files elsewhere on the node are there."""
+    sections = {**ini, LDAP: _ldap(ini.get(LDAP, {}), config_dir)}
+    return [
+        file_check(f"grafana_ini.{section}.{key}", path)
+        for section, settings in sections.items()
+        for key, path in _paths(settings)
+        if (FILE.fullmatch(str(key)) or path != settings[key]) and lies_elsewhere(path, config_dir)
+    ]
 
 
 def _ldap(settings: Mapping[str, Any], config_dir: str) -> dict[str, Any]:

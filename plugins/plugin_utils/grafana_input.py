@@ -51,6 +51,12 @@ def ini_sections(gate: Written, value: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
+def is_boolean(value: Any) -> bool:
+    """Tell whether Grafana reads a value as true or false; of what it replaces first, and of nothing, it may."""
+    text = str(value).lower() if isinstance(value, bool) else str("" if value is None else value)
+    return text in YES | NO or text == "" or "$" in text
+
+
 def _name(gate: Written, where: str, name: Any) -> str:
     """Return where a section or a key stands, empty where it can be none."""
     if isinstance(name, bool | float) or not NAME.fullmatch(str(name)):
@@ -64,7 +70,13 @@ def _name(gate: Written, where: str, name: Any) -> str:
 
 def _setting(gate: Written, where: str, value: Any) -> Any:
     """Return the value of a key: text, a number, true, false or nothing."""
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, Mapping):
+        section = where.removeprefix("grafana_ini.")
+        gate.refuse(
+            where, value, f"give one text, number or boolean; a section is a key of grafana_ini, {section!r}", True
+        )
+        return ""
+    if isinstance(value, list | tuple):
         gate.refuse(where, value, "give one text, number or boolean", secret=True)
         return ""
     if isinstance(value, str) and re.search(r"[\r\n]", value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,11 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Writ
 # Where text is meant in a data source, whatever YAML makes of it.
 TEXT = {"name", "uid", "type", "url", "user", "database", "basicAuthUser", "access"}
 TEXT_BELOW = {"secureJsonData"}
-NEEDED = ("name", "uid", "type")
+SECRETS = {"basicAuthPassword", "password", "tlsClientKey", "tlsClientCert", "tlsCACert", "httpHeaderValue1", "token"}
+# What Go takes for true or false.
+GO_BOOLEANS = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}
+BOOLEANS = {"basicAuth", "isDefault", "editable", "withCredentials"}
+NEEDED = ("name", "type")
 # All that Grafana reads (pkg/services/provisioning/datasources/types.go, and its sample.yaml); it ignores the rest.
 KEYS = (
     TEXT
@@ -21,7 +26,7 @@ KEYS = (
         "withCredentials",
     }
 )
-TRUE = ("true", "1", "yes", "on")
+TRUE = ("true", "1", "t")
 
 
 def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +43,12 @@ def grafana_sources(written: Mapping[str, Any]) -> dict[str, Any]:
         for number, item in enumerate(gate.sequence(variable, written[variable.removeprefix("grafana_")]), 1):
             if not isinstance(item, Mapping):
                 gate.refuse(
-                    f"{variable}[{number}]", item, "write a data source, a mapping with name, uid and type", secret=True
+                    f"{variable}[{number}]", item, "write a data source, a mapping with name and type", secret=True
+                )
+                continue
+            if "datasources" in item:
+                gate.problems.append(
+                    f"{variable}[{number}] holds datasources, as a file of provisioning does: write its list alone."
                 )
                 continue
             source = _source(gate, f"{variable}[{number}]", item)
@@ -71,6 +81,9 @@ def _source(gate: Written, where: str, item: Mapping[str, Any]) -> dict[str, Any
     source = {key: _value(gate, f"{where}: {key}", key, value) for key, value in item.items() if key != "name"}
     source = {"name": name, **source} if "name" in item else source
     for key in sorted(map(str, item.keys() - KEYS)):
+        if key in SECRETS:
+            gate.problems.append(f"{where} has {key}, which Grafana would ignore: write it below secureJsonData.")
+            continue
         near = difflib.get_close_matches(key, KEYS, n=1)
         gate.problems.append(
             f"{where} has {key}, which Grafana would ignore: "
@@ -79,8 +92,13 @@ def _source(gate: Written, where: str, item: Mapping[str, Any]) -> dict[str, Any
         )
     missing = [key for key in NEEDED if item.get(key) in (None, "")]
     if missing:
-        gate.problems.append(f"{where} has no {' and no '.join(missing)}: each data source needs {', '.join(NEEDED)}.")
-    return source
+        gate.problems.append(f"{where} has no {' and no '.join(missing)}: each data source needs name and type.")
+    return source if source.get("uid") else {**source, "uid": uid_of(name)}
+
+
+def uid_of(name: str) -> str:
+    """Return the uid that Grafana gives to a data source that it provisions without one."""
+    return f"P{hashlib.sha256(name.encode()).hexdigest()[:16].upper()}"
 
 
 def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
@@ -88,6 +106,8 @@ def _value(gate: Written, where: str, key: Any, value: Any) -> Any:
         return gate.text(where, value)
     if key in TEXT_BELOW and value is not None:
         return gate.texts(where, gate.mapping(where, value, secret=True))
+    if key in BOOLEANS and value is not None and str(value) not in GO_BOOLEANS:
+        gate.refuse(where, value, "write true or false")
     if isinstance(value, Mapping):
         return {name: _value(gate, f"{where}.{name}", None, item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -64,11 +64,38 @@ def certificate_file_problems(
 
 def missing_files(sections: Mapping[str, Any], files: Collection[str], config_dir: str) -> Iterator[tuple[str, str]]:
     """Yield the options that name a file below a configuration's folder which does not come along, with its path."""
+    yield from ((where, path) for where, path in named_files(sections, config_dir) if path not in files)
+
+
+def named_files(sections: Mapping[str, Any], config_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that name a file below a configuration's folder, with its path there."""
     for where, part in _mappings(sections, ""):
         for option, path in part.items():
-            below = below_config(path, config_dir) if str(option).endswith("_file") else ""
-            if below and below not in files:
+            below = below_config(path, config_dir) if str(option).endswith("_file") and option not in WRITTEN else ""
+            if below:
                 yield f"{where}.{option}", below
+
+
+def file_checks(sections: Mapping[str, Any], config_dir: str) -> list[dict[str, Any]]:
+    """Return the checks, as the module ``service`` takes them, that files elsewhere on the node are there."""
+    return [
+        file_check(f"{where}.{option}", str(path))
+        for where, part in _mappings(sections, "")
+        for option, path in part.items()
+        if str(option).endswith("_file") and option not in WRITTEN and lies_elsewhere(path, config_dir)
+    ]
+
+
+def lies_elsewhere(path: Any, config_dir: str) -> bool:
+    """Tell whether a path names a file that is to be on the node already: what lies in /run comes and goes."""
+    text = str(path)
+    return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(("/run/", "/var/run/"))
+
+
+def file_check(where: str, path: str) -> dict[str, Any]:
+    """Return the check that a file is there."""
+    about = f"{where} is {path!r}, and the node has no such file: correct the path, or bring the file first"
+    return {"command": ["test", "-r", path], "about": about}
 
 
 def whole_paths(part: Any, config_dir: str) -> Any:

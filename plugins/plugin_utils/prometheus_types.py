@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import WITHOUT_UNIT, Written
 
 # Below these the names are the user's: a label may be called tags.
 OWN_NAMES = {"labels", "external_labels", "headers", "http_headers", "proxy_connect_header", "endpoint_params"}
@@ -20,6 +20,12 @@ BOOLEANS = {
     "convert_classic_histograms_to_nhcb", "scrape_native_histograms", "send_exemplars", "send_native_histograms",
     "retry_on_http_429", "send", "read_recent", "filter_external_labels",
 }  # fmt: skip
+
+
+ACTIONS = (
+    "replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase",
+    "uppercase",
+)  # fmt: skip
 
 
 def listed(key: Any, value: Any) -> Any:
@@ -45,8 +51,12 @@ def typed(gate: Written, where: str, key: Any, value: Any) -> Any:
     """Return a single value that is neither text nor in a list, and refuse what Prometheus would."""
     if value is None:
         return value
-    if key in BOOLEANS and not isinstance(value, bool):
-        gate.refuse(where, value, "write true or false, without quotes")
+    if key in BOOLEANS:
+        gate.boolean(where, value)
+    if key == "action" and "relabel_configs" in where and str(value).lower() not in ACTIONS:
+        gate.refuse(where, value, f"write one of {', '.join(ACTIONS)}")
+    if key == "body_size_limit" and (isinstance(value, bool) or WITHOUT_UNIT.fullmatch(str(value))):
+        gate.refuse(where, value, "write it with its unit, such as 10MB")
     if key in DURATIONS or str(key).endswith("_interval"):
         gate.duration(where, value)
     return value

@@ -160,24 +160,17 @@ def static_targets(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, lis
     }
 
 
-def asks_this_node_alone(job: Mapping[str, Any], hosts: Collection[str]) -> bool:
-    """Tell whether all that a job scrapes is on this node, as far as that is known beforehand.
-
-    :param hosts: the names and addresses of this node
-    """
+def asks_this_node_alone(job: Mapping[str, Any]) -> bool:
+    """Tell whether each node on which a job runs scrapes itself by it, as far as that is known beforehand."""
     (targets,) = static_targets([job]).values()
-    addresses = [target["address"] for target in targets]
     discovers = any(str(name).endswith("_sd_configs") for name in job)
-    return not discovers and all(is_local(address) or _host(address) in hosts for address in addresses)
+    return not discovers and all(is_local(target["address"]) for target in targets)
 
 
 def is_local(address: str) -> bool:
     """Tell whether the address of a target, ``host`` or ``host:port``, is one by which each node reaches itself."""
-    return is_loopback(_host(address))
-
-
-def _host(address: str) -> str:
-    return (address.rpartition(":")[0] or address).strip("[]")
+    host = address.rpartition(":")[0] or address
+    return is_loopback(host.strip("[]"))
 
 
 def discoveries(scrape_configs: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -14,6 +14,13 @@ PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 NAME = re.compile(rf"{PART}(/{PART})*")
 REMEDY = "write a path below the folder of letters, digits and . _ -, such as templates/mail.tmpl"
 ALERTING = "alerting/"
+ALERTING_FILE = re.compile(r"[^/]+\.(ya?ml|json)")
+# What the role itself provisions.
+ELSEWHERE = {
+    "provisioning": "alerting/NAME for alerting, and the variables of data sources, dashboards and plugins for those",
+    "datasources": "grafana_further_datasources",
+    "plugins": "grafana_plugins",
+}
 # Grafana complains at each start where there is no file in that folder, so that the role has one.
 TAKEN = {"provisioning/alerting/alerting.yml"}
 
@@ -39,6 +46,8 @@ def service_files(value: Any, variable: str) -> dict[str, Any]:
         if "secret" in meant:
             gate.truth(f"{where}.secret", meant["secret"])
         path = _path(variable, name)
+        if variable == "grafana_files":
+            gate.problems += _unread(name)
         if path in TAKEN:
             gate.problems.append(f"{variable} holds {name}, which the role writes: choose another name.")
         files[path] = gate.text(where, meant["content"])
@@ -46,6 +55,18 @@ def service_files(value: Any, variable: str) -> dict[str, Any]:
         if not boolean(meant.get("secret", True), strict=False):
             shown.add(path)
     return {"files": files, "secret": sorted(files.keys() - shown), "problems": gate.problems}
+
+
+def _unread(name: str) -> Iterator[str]:
+    """Say of a file of Grafana's provisioning that Grafana would not read it there."""
+    folder, _, rest = name.partition("/")
+    if folder in ELSEWHERE and rest:
+        yield f"grafana_files holds {name}, which Grafana would not read: use {ELSEWHERE[folder]}."
+    elif folder == "alerting" and rest and not ALERTING_FILE.fullmatch(rest):
+        yield (
+            f"grafana_files holds {name}, which Grafana would not read: write alerting/NAME.yml, .yaml or .json, "
+            "without a subfolder."
+        )
 
 
 def _path(variable: str, name: str) -> str:

@@ -73,6 +73,11 @@ class Written:
         if str(value).lower() not in WORDS or isinstance(value, float):
             self.refuse(where, value, "write true or false")
 
+    def boolean(self, where: str, value: Any) -> None:
+        """Refuse what is no boolean of YAML: a service reads no other."""
+        if not isinstance(value, bool):
+            self.refuse(where, value, "write true or false, without quotes")
+
     def _refuse_changed(self, where: str, value: Any) -> None:
         self.problems.append(
             f"{where} is {kind(value)}: YAML has read it as something else than text: put it in quotes."

@@ -48,7 +48,16 @@ def test_a_file_that_no_secret_is_for_is_refused(path: str) -> None:
         f"receiver a.slack_configs.api_url_file is {FOLDER}/secrets/slack, and alertmanager_secrets has no value for "
         "slack: add it there."
     )
-    assert made({**written, "secrets": {"slack": "x"}})["problems"] == []
+    assert made({**written, "secrets": {"slack": "https://hooks.example.com/x\n"}})["problems"] == []
+
+
+@pytest.mark.parametrize("secret", ["hooks.example.com/needle", "localhost:5001", "xoxb-needle"])
+def test_a_file_in_which_an_address_is_read_holds_one(secret: str) -> None:
+    (problem,) = made({**told(api_url_file="secrets/slack"), "secrets": {"slack": secret}})["problems"]
+    assert problem.startswith(
+        "receiver a.slack_configs.api_url_file is /etc/alertmanager/secrets/slack, which holds no"
+    )
+    assert secret not in problem
 
 
 def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_not_known() -> None:
@@ -57,7 +66,11 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_not_known() -
     assert "global.http_config.authorization.credentials_file is /etc/alertmanager/files/token" in problem
     assert "alertmanager_files" in problem
     assert made(written, files={"token": "x"})["problems"] == []
-    assert made(told(api_url_file="/opt/token"))["problems"] == []
+    found = made(told(api_url_file="/opt/token"))
+    assert found["problems"] == []
+    assert [check["command"] for check in found["checks"]] == [["test", "-r", "/opt/token"]]
+    # What a service makes at its start is not there yet.
+    assert made(told(api_url_file="/run/secrets/token"))["checks"] == []
 
 
 def test_a_key_of_another_certificate_is_refused() -> None:
@@ -88,6 +101,7 @@ def test_a_pattern_of_templates_that_matches_nothing_is_refused(patterns: list[s
     )
 
 
+MAIL_WAY = {"to": "a@b", "from": "a@b", "smarthost": "c:25"}
 MAIL = '{{ define "mail" }}{{ .Status }}: {{ range .Alerts }}{{ .Labels.alertname }}{{ end }}{{ end }}'
 
 
@@ -113,7 +127,7 @@ def test_a_message_that_could_not_be_made_is_found(
     assert found["problems"] == []
     (tmp_path / "files").mkdir()
     (tmp_path / "files/mail.tmpl").write_text(MAIL)
-    checks = found["message_checks"]
+    checks = found["checks"]
     assert (refused is None) == (not checks)
     words = [[word.replace("{config}", str(tmp_path)) for word in check["command"][1:]] for check in checks]
     if refused:
@@ -134,21 +148,21 @@ def test_a_message_that_could_not_be_made_is_found(
     ],
 )
 def test_what_goes_by_the_alert_is_no_refusal(text: str, amtool: Callable[..., str]) -> None:
-    (check,) = made(told(text=text))["message_checks"]
+    (check,) = made(told(text=text))["checks"]
     with pytest.raises(AssertionError, match=check["tolerated"]):
         amtool(*check["command"][1:])
 
 
 def test_without_templates_of_the_users_own_amtool_is_content() -> None:
-    (check,) = made(told(text="{{ .Status }}"))["message_checks"]
+    (check,) = made(told(text="{{ .Status }}"))["checks"]
     assert check["command"][:4] == ["amtool", "template", "render", "--template.glob=/dev/null"]
 
 
 @pytest.mark.parametrize(
     ("kind", "way", "html"),
     [
-        ("email_configs", {"to": "a@b", "html": "{{ .Status }}"}, True),
-        ("email_configs", {"to": "a@b", "text": "{{ .Status }}"}, False),
+        ("email_configs", {**MAIL_WAY, "html": "{{ .Status }}"}, True),
+        ("email_configs", {**MAIL_WAY, "text": "{{ .Status }}"}, False),
         ("telegram_configs", {"message": "{{ .Status }}"}, True),
         ("telegram_configs", {"message": "{{ .Status }}", "parse_mode": "MarkdownV2"}, False),
         ("pushover_configs", {"message": "{{ .Status }}", "html": True}, True),
@@ -158,13 +172,13 @@ def test_without_templates_of_the_users_own_amtool_is_content() -> None:
 def test_a_message_is_made_as_alertmanager_makes_it(kind: str, way: dict[str, Any], html: bool) -> None:
     found = made({"receivers": [{"name": "a */ b", kind: [way]}]})
     assert found["problems"] == []
-    (check,) = found["message_checks"]
+    (check,) = found["checks"]
     assert ("--template.type=html" in check["command"]) == html
 
 
 def test_a_relative_path_is_one_below_the_configuration() -> None:
     """By itself Alertmanager looks for it in the folder that it was started in, and tells nobody anything."""
-    found = made(told(api_url_file="files/slack"), files={"slack": "x"})
+    found = made(told(api_url_file="files/slack"), files={"slack": "https://hooks.example.com/x"})
     assert found["problems"] == []
     assert f"api_url_file: {FOLDER}/files/slack" in found["files"]["alertmanager.yml"]["content"]
 
@@ -180,3 +194,10 @@ def test_names_of_the_users_own_are_no_options(key: str) -> None:
 def test_the_certificate_of_its_own_pages_can_be_named() -> None:
     written = told(http_config={"tls_config": {"ca_file": "tls/certificate.pem"}})
     assert made(written, certificate=PAIR.certificate, key=PAIR.key)["problems"] == []
+
+
+def test_receivers_that_no_route_leads_to_are_told() -> None:
+    receivers = [{"name": name} for name in ("first", "routed", "deep", "alone", "dead")]
+    routes = [{"receiver": "routed", "routes": [{"receiver": "deep"}]}]
+    found = made({"receivers": receivers, "route": {"routes": routes}}, watchdog_route={"receiver": "dead"})
+    assert found["without_route"] == ["alone"]

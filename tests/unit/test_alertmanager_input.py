@@ -51,11 +51,12 @@ def test_a_single_value_is_a_list_of_one() -> None:
 PLACES = {
     "a name": "receivers: [{{name: {0}}}]",
     "a channel": "receivers: [{{name: a, slack_configs: [{{channel: {0}}}]}}]",
-    "a header": "receivers: [{{name: a, email_configs: [{{to: a, headers: {{Subject: {0}}}}}]}}]",
+    "a header": "config: {{global: {{smtp_from: a, smtp_smarthost: 'b:25'}}}}\n"
+    "receivers: [{{name: a, email_configs: [{{to: a, headers: {{Subject: {0}}}}}]}}]",
     "a route": "route: {{receiver: {0}}}",
     "a route below": "route: {{routes: [{{match: {{l: {0}}}}}]}}",
     "an inhibition": "inhibit_rules: [{{equal: [{0}]}}]",
-    "an address": "config: {{global: {{smtp_smarthost: {{a: [{{smarthost: {0}}}]}}}}}}",
+    "an address": "config: {{global: {{smtp_hello: {{a: [{{hello: {0}}}]}}}}}}",
     "a secret": "secrets: {{a: {0}}}",
 }
 
@@ -171,3 +172,63 @@ def test_one_text_is_a_list_of_one_where_alertmanager_takes_a_list() -> None:
 
 def test_a_secret_is_a_file_of_its_name() -> None:
     assert given(secrets={"a": "x"})["secret_files"] == {"secrets/a": "x"}
+
+
+@pytest.mark.parametrize(
+    ("way", "problem"),
+    [
+        (
+            {"webhook_configs": [{"url": "localhost:5001/needle"}]},
+            "webhook_configs.url is no address: begin it with http",
+        ),
+        ({"slack_configs": [{"api_url": "hooks.slack.com"}]}, "slack_configs.api_url is no address"),
+        (
+            {"email_configs": [{"from": "a@b", "smarthost": "smtp.example.com"}]},
+            "write host:port, such as smtp.example",
+        ),
+        ({"email_configs": [{"from": "a@b", "smarthost": "smtp.example.com:smtp"}]}, "write host:port"),
+    ],
+)
+def test_an_address_that_nothing_can_be_sent_to_is_refused_by_its_receiver(way: dict[str, Any], problem: str) -> None:
+    found = given(receivers=[{"name": "a", **way}])["problems"]
+    assert any(problem in each for each in found)
+    assert not any(NEEDLE in each for each in found)
+    assert any("receiver a." in each for each in found)
+
+
+def test_of_all_receivers_together_too() -> None:
+    (found,) = given(config={"global": {"smtp_smarthost": "smtp.example.com"}})["problems"]
+    assert found.startswith("alertmanager_config.global.smtp_smarthost is 'smtp.example.com': write host:port")
+    assert given(config={"global": {"smtp_smarthost": "[::1]:25", "opsgenie_api_url": "https://x/"}})["problems"] == []
+
+
+@pytest.mark.parametrize("matcher", ["severity == critical", 'severity=="critical"'])
+def test_a_matcher_that_would_never_match_is_refused(matcher: str) -> None:
+    for written in (
+        {"route": {"routes": [{"matchers": [matcher]}]}},
+        {"inhibit_rules": [{"source_matchers": [matcher]}]},
+    ):
+        (problem,) = given(**written)["problems"]
+        assert "write one = alone" in problem
+    assert given(route={"routes": [{"matchers": ['a="b"', "c!=d", 'e=~"f=="']}]})["problems"] == []
+
+
+def test_a_chat_in_quotes_is_its_number() -> None:
+    found = given(receivers=[{"name": "a", "telegram_configs": [{"chat_id": "-100123"}]}])
+    assert found["receivers"][0]["telegram_configs"] == [{"chat_id": -100123}]
+
+
+def test_a_mail_that_nobody_sends_is_refused_by_its_receiver() -> None:
+    mail = {"name": "a", "email_configs": [{"to": "a@b"}]}
+    without_from, without_smarthost = given(receivers=[mail])["problems"]
+    assert "receiver a.email_configs has no from: write it" in without_from
+    assert "smtp_smarthost in alertmanager_config.global" in without_smarthost
+    common = {"global": {"smtp_from": "a@b", "smtp_smarthost": "c:25"}}
+    assert given(receivers=[mail], config=common)["problems"] == []
+
+
+@pytest.mark.parametrize("url", ["https://a/?token=needle", "https://u:needle@a/", "https://a/hook?x=1&api_key=needle"])
+def test_a_token_in_the_address_of_a_webhook_is_a_secret(url: str) -> None:
+    (problem,) = given(receivers=[{"name": "a", "webhook_configs": [{"url": url}]}])["problems"]
+    assert "write url_file" in problem
+    assert NEEDLE not in problem

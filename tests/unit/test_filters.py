@@ -52,6 +52,27 @@ def test_a_misspelt_variable_is_named_with_the_nearest_right_one(term: str, name
     assert found == [f"{name} is not a variable of this project: did you mean {right}?"]
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("promethus_port", "prometheus_port"),
+        ("granfana_port", "grafana_port"),
+        ("PROMETHEUS_PORT", "prometheus_port"),
+        ("alert_manager_port", "alertmanager_port"),
+        ("monitorng_volume", "monitoring_volume"),
+    ],
+)
+def test_one_that_begins_otherwise_is_named_too(name: str, right: str) -> None:
+    beginnings = ["prometheus_", "grafana_", "alertmanager_", "monitoring_"]
+    (found,) = LookupModule(DataLoader()).run(["tls_"], {name: None}, beginnings=beginnings)
+    assert found == f"{name} is not a variable of this project: did you mean {right}?"
+
+
+@pytest.mark.parametrize("name", ["myapp_port", "prom_port", "ansible_port", "port", "grafana_port", "promethus_x"])
+def test_what_is_somebody_elses_is_left_alone(name: str) -> None:
+    assert LookupModule(DataLoader()).run(["tls_"], {name: None}, beginnings=["prometheus_", "grafana_"]) == []
+
+
 @pytest.mark.parametrize("limit", ["infinity", "2G", "512M", "10%", 1073741824, "32M", "65536K"])
 def test_a_limit_that_systemd_understands_passes(limit: object) -> None:
     assert systemd_memory_limit(limit)

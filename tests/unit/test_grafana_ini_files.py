@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import grafana_ini_file_problems
+from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import (
+    grafana_file_checks,
+    grafana_ini_file_problems,
+)
 
 from tests.certificates import sign
 
@@ -111,3 +114,17 @@ def test_a_key_of_another_certificate_is_refused(certificate: str, key: str) -> 
     assert problems(ini, c_pem=PAIR.certificate, k_pem=PAIR.key) == []
     (problem,) = problems(ini, c_pem=PAIR.certificate, k_pem=OTHER.key)
     assert f"grafana_ini.smtp.{key}" in problem
+
+
+def test_a_file_elsewhere_is_looked_for_on_the_node() -> None:
+    ini: dict[str, dict[str, Any]] = {
+        "auth.ldap": {"enabled": True, "config_file": "/opt/ldap.toml"},
+        "auth.generic_oauth": {"client_secret": "$__file{/opt/secret}", "signout_redirect_url": "/login"},
+        "smtp": {"password": "$__file{/run/credentials/x}", "cert_file": "/opt/cert.pem"},
+    }
+    assert problems(ini) == []
+    assert sorted(check["command"][-1] for check in grafana_file_checks(ini, FOLDER)) == [
+        "/opt/cert.pem",
+        "/opt/ldap.toml",
+        "/opt/secret",
+    ]

@@ -55,7 +55,7 @@ def test_what_is_no_source_is_refused(value: Any) -> None:
     assert "write a data source, a mapping" in problem(further=[value])
 
 
-@pytest.mark.parametrize("key", ["name", "uid", "type"])
+@pytest.mark.parametrize("key", ["name", "type"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_what_a_source_needs_is_named(key: str, value: Any) -> None:
     message = problem(further=[{**LOGS, key: value}])
@@ -68,9 +68,9 @@ def test_what_a_source_needs_is_named(key: str, value: Any) -> None:
     [
         ("isDefualt", "did you mean isDefault?"),
         ("URL", "an option of its type belongs below jsonData"),
-        ("basicAuthPassword", "did you mean"),
+        ("basicAuthPassword", "write it below secureJsonData."),
         ("tlsSkipVerify", "belongs below jsonData, a secret below secureJsonData."),
-        ("httpHeaderValue1", "a secret below secureJsonData."),
+        ("httpHeaderValue1", "write it below secureJsonData."),
     ],
 )
 def test_what_grafana_would_ignore_is_refused_and_not_shown(key: str, remedy: str) -> None:
@@ -89,9 +89,25 @@ def test_two_of_a_name_or_uid_are_refused(key: str) -> None:
     )
 
 
-@pytest.mark.parametrize("value", [True, "true", "yes", 1])
+@pytest.mark.parametrize("value", [True, "true", "T", 1])
 def test_two_defaults_are_refused(value: Any) -> None:
     assert "hold Prometheus, Logs with isDefault: one at most" in problem(further=[{**LOGS, "isDefault": value}])
+
+
+@pytest.mark.parametrize("key", ["isDefault", "basicAuth", "editable"])
+@pytest.mark.parametrize("value", ["yes", "on", 2, []])
+def test_what_go_takes_for_neither_true_nor_false_is_refused(key: str, value: Any) -> None:
+    assert f"{key} is" in problem(further=[{**LOGS, key: value}])
+
+
+def test_one_without_a_uid_has_the_one_that_grafana_gives_it() -> None:
+    """As genuine Grafana was seen to."""
+    sources = given([{"name": "Prometheus", "type": "prometheus"}])["sources"]
+    assert sources[0]["uid"] == "PBFA97CFB590B2093"
+
+
+def test_a_whole_file_of_provisioning_is_no_list() -> None:
+    assert "write its list alone" in problem(further={"apiVersion": 1, "datasources": [LOGS]})
 
 
 @pytest.mark.parametrize("value", [False, "false", None])

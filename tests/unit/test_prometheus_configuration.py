@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.emr.monitoring.plugins.filter.prometheus_configuration import prometheus_configuration
+from ansible_collections.emr.monitoring.plugins.filter.prometheus_input import retention_problems
 
 DEFAULTS = Path(__file__).parents[2] / "roles/prometheus/defaults/main.yml"
 WRITTEN: dict[str, Any] = {
@@ -34,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "key": "",
     "data_dir": "/mnt/data",
     "peers": [],
-    "hosts": ["a"],
+    "node": "a",
     "files": {},
     "unit": {"service": "prometheus", "unit": "x.service", "environment": {}, "dropin": {}},
     "arguments": [],
@@ -139,3 +140,31 @@ def test_a_problem_is_said(written: dict[str, Any], settings: dict[str, Any], se
 
 def test_all_problems_are_said_at_once() -> None:
     assert len(made(TWICE, thresholds={"upload_error_ratio": 5}, rules_dirs=["/nowhere"])["problems"]) == 3
+
+
+@pytest.mark.parametrize("option", ["ca_file", "cert_file"])
+def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_looked_for(option: str) -> None:
+    job = {"job_name": "a", "static_configs": [{"targets": ["b:1"]}], "tls_config": {option: "files/x.pem"}}
+    problems = made({"scrape_configs": [job]})["problems"]
+    assert (
+        f"job a.tls_config.{option} is /etc/prometheus/files/x.pem, and prometheus_files does not bring it"
+        in problems[0]
+    )
+    job["tls_config"] = {option: "/etc/ssl/x.pem"}
+    found = made({"scrape_configs": [job]})
+    assert found["problems"] == []
+    (check,) = found["checks"]
+    assert check["command"] == ["test", "-r", "/etc/ssl/x.pem"]
+    assert check["about"].startswith(f"job a.tls_config.{option} is '/etc/ssl/x.pem', and the node has no such file")
+
+
+@pytest.mark.parametrize("target", ["localhost:8000 ", " localhost:8000", "localhost :8000"])
+def test_a_target_with_a_space_is_refused(target: str) -> None:
+    job = {"job_name": "a", "static_configs": [{"targets": [target]}]}
+    (problem,) = made({"scrape_configs": [job]})["problems"]
+    assert problem == f"The job a has the target {target!r}, which holds a space: remove it."
+
+
+@pytest.mark.parametrize(("time", "size", "right"), [("0d", "0", False), ("0s", 0, False), ("0d", "1GB", True)])
+def test_no_limit_at_all_would_be_fifteen_days(time: str, size: Any, right: bool) -> None:
+    assert (retention_problems(time, size) == []) == right

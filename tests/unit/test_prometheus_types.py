@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.emr.monitoring.plugins.plugin_utils.prometheus_types import typed
+from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 from tests.unit.test_prometheus_input import given
 
@@ -74,3 +76,21 @@ def test_what_is_no_list_of_mappings_is_refused_without_its_value(value: Any) ->
     (problem,) = given(scrape_configs=[{"job_name": "a", "relabel_configs": value}])["problems"]
     assert problem.startswith("prometheus_scrape_configs, job a.relabel_configs is ")
     assert "needle" not in problem
+
+
+@pytest.mark.parametrize("value", [10, "10", True])
+def test_a_size_without_a_unit_is_refused(value: Any) -> None:
+    gate = Written()
+    typed(gate, "prometheus_scrape_limits.body_size_limit", "body_size_limit", value)
+    assert "with its unit, such as 10MB" in gate.problems[0]
+    typed(gate, "x", "body_size_limit", "10MB")
+    typed(gate, "x", "body_size_limit", 0)
+    assert len(gate.problems) == 1
+
+
+def test_an_action_that_is_none_is_refused_by_its_place() -> None:
+    rule = {"source_labels": ["a"], "action": "dorp"}
+    (problem,) = given(scrape_configs=[{"job_name": "a", "relabel_configs": [rule]}])["problems"]
+    assert "relabel_configs.action is 'dorp'" in problem
+    right = {"job_name": "a", "relabel_configs": [{**rule, "action": "Drop"}]}
+    assert given(scrape_configs=[right])["problems"] == []

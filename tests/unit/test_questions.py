@@ -223,11 +223,24 @@ DISCOVERY = [
     ids=["an error", "its last error", "no error", "dropped", "dropped by a version that does not count"],
 )
 def test_a_job_without_a_target_is_told_with_the_reason(job: str, said: dict[str, Any], reason: str) -> None:
-    asked = prometheus(jobs={job: []}, journal=lambda: DISCOVERY)
+    # It asks so seldom that what it said last counts still.
+    asked = prometheus(jobs={job: []}, journal=lambda: DISCOVERY, discovers={job: time.time()})
     found = asked.judge(said | answers([], loaded=at(60), pools=[job]) | {"targets": said["targets"]}, late=False)
     assert found.lines == [f"NONE    {job} no target  {reason}"]
     assert found.down == [f"{job} has found no target: {reason}."]
     assert not found.pending
+
+
+@pytest.mark.parametrize("discovers", [{}, {"by-http": 30.0}])
+def test_what_another_job_of_the_name_said_before_is_no_reason(discovers: dict[str, float]) -> None:
+    asked = prometheus(jobs={"by-http": []}, journal=lambda: DISCOVERY, discovers=discovers)
+    found = asked.judge(answers([], loaded=at(60), pools=["by-http"]), late=True)
+    assert found.down == ["by-http has found no target: there is none in its static_configs, and no discovery has one."]
+
+
+def test_a_file_that_prometheus_cannot_read_has_a_remedy_of_its_own() -> None:
+    (said,) = down([target("down", error="unable to read basic auth password: open /opt/p: permission denied")])
+    assert "may its user, prometheus, read it?" in said
 
 
 POOL = (
@@ -477,6 +490,9 @@ def test_alertmanager_says_whom_it_tells() -> None:
     kind = Alertmanager("http://m", ["nowhere"])
     said = {"receivers": {"status": 200, "json": [{"name": "nowhere"}, {"name": "team"}, {"name": "b"}], "error": ""}}
     assert kind.judge(said, late=True) == Found(lines=["Alertmanager tells team, b"])
+    kind = Alertmanager("http://m", ["nowhere"], ["b"])
+    (line,) = kind.judge(said, late=True).lines
+    assert line == "Alertmanager tells team, and not b: no route of alertmanager_route leads there"
     (problem,) = kind.judge({"receivers": {"status": 0, "json": None, "error": "refused"}}, late=True).problems
     assert problem.startswith("http://m/api/v2/receivers: refused.")
 
@@ -491,13 +507,13 @@ def cluster_answers(peers: int, ran: float) -> dict[str, dict[str, Any]]:
 
 
 def test_a_cluster_of_alertmanagers_is_whole_or_it_is_said() -> None:
-    kind = Alertmanager("http://m", ["nowhere"], 2)
+    kind = Alertmanager("http://m", ["nowhere"], others=2)
     assert kind.judge(cluster_answers(3, 1), late=False) == Found(
         lines=["Alertmanager tells team, once for all 3 Alertmanagers"]
     )
     young = kind.judge(cluster_answers(1, 1), late=False)
-    assert (young.down, 0 < young.pending["the other Alertmanagers"] < 20) == ([], True)
-    (sentence,) = kind.judge(cluster_answers(2, 1), late=True).down
-    assert sentence.startswith("Alertmanager has found 1 of 2 others")
+    assert 0 < young.pending["the other Alertmanagers"] < 20
+    _, sentence = kind.judge(cluster_answers(2, 1), late=True).lines
+    assert sentence.startswith("It has found 1 of 2 others")
     # One that has run for long waits for nobody.
     assert kind.judge(cluster_answers(2, 60), late=False).pending["the other Alertmanagers"] < 0

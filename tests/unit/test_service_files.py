@@ -31,6 +31,19 @@ def test_a_file_is_secret_unless_it_is_said_otherwise() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name", ["alerting/contact.txt", "alerting/sub/y.yml", "datasources/x.yml", "provisioning/a/b"]
+)
+def test_what_grafana_would_not_read_is_refused(name: str) -> None:
+    assert f"holds {name}, which Grafana would not read" in problem({name: "x"}, "grafana_files")
+    assert service_files({name: "x"}, "prometheus_files")["problems"] == []
+
+
+@pytest.mark.parametrize("name", ["alerting/a.yaml", "alerting/a.json", "dashboards/home.json", "alerting.txt"])
+def test_what_it_reads_or_what_is_named_elsewhere_is_taken(name: str) -> None:
+    assert service_files({name: "x"}, "grafana_files")["problems"] == []
+
+
 def test_what_grafana_is_to_alert_about_lies_where_it_looks() -> None:
     written = {"ldap.toml": "a", "alerting/rules.yml": "b"}
     assert set(service_files(written, "grafana_files")["files"]) == {

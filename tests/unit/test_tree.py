@@ -170,6 +170,25 @@ def test_a_refused_check_changes_nothing(node: Node) -> None:
         )
 
 
+def test_a_check_can_say_what_it_is_about_and_what_is_no_refusal(node: Node) -> None:
+    check = {"command": ["/bin/sh", "-c", "echo error calling slice; exit 1"], "about": "the message cannot be made"}
+    payload = node.payload(config=node.tree(files={"a": "1"}), checks=[check])
+    assert (
+        refused(node, payload)
+        == "app: the message cannot be made; nothing was changed on the node.\nerror calling slice"
+    )
+    payload["checks"] = [{**check, "tolerated": "error calling "}]
+    assert node.apply(payload)["changed"]
+
+
+def test_the_name_of_a_file_that_comes_along_is_no_secret(node: Node) -> None:
+    files = {"p.yml": "- files/targets.yml\n", "files/targets.yml": "needle-4711"}
+    tree = node.tree(files=files, secret=["*"])
+    script = "echo checking files/targets.yml: needle-4711; exit 1"
+    message = refused(node, node.payload(config=tree, checks=[["/bin/sh", "-c", script]])).split("node.\n")[1]
+    assert message == "checking files/targets.yml: [secret]"
+
+
 def test_a_check_that_hangs_is_killed_with_its_children(node: Node) -> None:
     check = ["/bin/sh", "-c", "sleep 60 & sleep 60"]
     begin = time.monotonic()
@@ -895,6 +914,11 @@ def test_a_wrong_tree_option_names_itself_and_the_remedy(options: dict[str, Any]
         ({"trees": {"A b": {}}}, "trees: 'A b': name a tree with"),
         ({"checks": "promtool"}, "checks: 'promtool': write a list of commands"),
         ({"checks": ["promtool"]}, "checks: 'promtool': write a list of commands"),
+        ({"checks": [{"about": "x"}]}, "checks: None: write a list of commands"),
+        (
+            {"checks": [{"command": ["x"], "abuot": "x"}]},
+            "write a list of commands, each a list of words, or a mapping",
+        ),
         ({"checks": [["promtool", "{confg}/x"]]}, "checks: 'confg': unknown; did you mean 'config'?"),
         ({"check_timeout": 0}, "check_timeout: 0: write a number of seconds"),
         ({"links": ["x"]}, "links: ['x']: write a dictionary"),
