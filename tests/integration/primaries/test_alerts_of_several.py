@@ -44,13 +44,15 @@ def have_told_all() -> Callable[[], bool]:
 
     Nothing says so. The third waits twice the timeout of a peer before it looks, and as long for what it began before.
     """
-    seen: list[Any] = [{}, 0.0]
+    seen: dict[str, float] = {}
+    since = time.monotonic()
 
     def quiet() -> bool:
+        nonlocal seen, since
         now = {node: looks(node) for node in NODES}
-        if now != seen[0]:
-            seen[:] = [now, time.monotonic()]
-        return time.monotonic() - seen[1] > 3 * PEER_TIMEOUT
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 3 * PEER_TIMEOUT
 
     return quiet
 
