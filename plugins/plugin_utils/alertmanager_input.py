@@ -36,7 +36,7 @@ DURATIONS = {
 URL = re.compile(r"https?://.", re.IGNORECASE)
 DOUBLED = re.compile(r"^\s*\w+\s*==")
 TOKEN = re.compile(r"//[^/?#]*@|[?&][^=&]*(token|secret|password|signature|sig|key)=", re.IGNORECASE)
-SMARTHOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]*):[0-9]+")
+SMARTHOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:]*):[A-Za-z0-9-]+")
 # A file below a folder of which the service reads all.
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # Sections that other variables write.

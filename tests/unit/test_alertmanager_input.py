@@ -186,7 +186,7 @@ def test_a_secret_is_a_file_of_its_name() -> None:
             {"email_configs": [{"from": "a@b", "smarthost": "smtp.example.com"}]},
             "write host:port, such as smtp.example",
         ),
-        ({"email_configs": [{"from": "a@b", "smarthost": "smtp.example.com:smtp"}]}, "write host:port"),
+        ({"email_configs": [{"from": "a@b", "smarthost": "smtp.example.com: 25"}]}, "write host:port"),
     ],
 )
 def test_an_address_that_nothing_can_be_sent_to_is_refused_by_its_receiver(way: dict[str, Any], problem: str) -> None:
@@ -223,7 +223,7 @@ def test_a_mail_that_nobody_sends_is_refused_by_its_receiver() -> None:
     without_from, without_smarthost = given(receivers=[mail])["problems"]
     assert "receiver a.email_configs has no from: write it" in without_from
     assert "smtp_smarthost in alertmanager_config.global" in without_smarthost
-    common = {"global": {"smtp_from": "a@b", "smtp_smarthost": "c:25"}}
+    common = {"global": {"smtp_from": "a@b", "smtp_smarthost": "c:submission"}}
     assert given(receivers=[mail], config=common)["problems"] == []
 
 
