@@ -35,7 +35,7 @@ def _work(primary: Node) -> Iterator[None]:
     primary.run("systemctl stop work")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hour(host: Host, prometheus: Api, tmp_path_factory: pytest.TempPathFactory, _work: None) -> None:
     """Let Prometheus have an hour of data that ends with what it has measured itself."""
     make_an_hour(host, prometheus, tmp_path_factory.mktemp("history") / "history.txt", MODELS)

@@ -16,9 +16,9 @@ from tests.integration.alerts.tools import Inbox
 from tests.integration.node import Api, Playbook, poll, words
 
 NODES = ["emr-primaries-1", "emr-primaries-2", "emr-primaries-3"]
-PEER_TIMEOUT = 15
 LOOKS = "alertmanager_nflog_queries_total "
-SHARED = "shared-target"
+# What all of them scrape. An alert that comes again before all have told its end is told of twice: each is lost once.
+ONCE, WITH_TWO, WITHOUT_PROMETHEUS = "9701", "9702", "9703"
 LOGIN = "cat /etc/alertmanager/credentials/password"
 
 
@@ -37,24 +37,6 @@ def asked(node: str, path: str) -> str:
 def looks(node: str) -> float:
     """Return how often an Alertmanager has looked whether something was told already."""
     return sum(float(line.split()[-1]) for line in asked(node, "/metrics").splitlines() if line.startswith(LOOKS))
-
-
-def have_told_all() -> Callable[[], bool]:
-    """Return a function that tells whether no Alertmanager has anything more to look at.
-
-    Nothing says so. The third waits twice the timeout of a peer before it looks, and as long for what it began before.
-    """
-    seen: dict[str, float] = {}
-    since = time.monotonic()
-
-    def quiet() -> bool:
-        nonlocal seen, since
-        now = {node: looks(node) for node in NODES}
-        if now != seen:
-            seen, since = now, time.monotonic()
-        return time.monotonic() - since > 3 * PEER_TIMEOUT
-
-    return quiet
 
 
 def decide(*nodes: str) -> None:
@@ -88,24 +70,6 @@ def inbox(host: Host, tunnel: Callable[[int], str]) -> Iterator[Inbox]:
     started.stop()
 
 
-@pytest.fixture
-def shared(inbox: Inbox) -> Iterator[Callable[[], None]]:
-    """Have the target that all three scrape; return what takes it away."""
-    on(NODES[0], "mkdir -p /opt/shared && echo 'shared_up 1' > /opt/shared/metrics")
-    serve = "python3 -m http.server 9701 --directory /opt/shared"
-    on(NODES[0], f"systemd-run --collect --unit={SHARED} {serve}")
-    assert poll(lambda: not any(alerts(node, "shared") for node in NODES), 60)
-    # An alert that comes again before all have told its end is told of twice.
-    assert poll(have_told_all(), 300)
-    inbox.forget()
-
-    def end() -> None:
-        on(NODES[0], f"systemctl stop {SHARED}")
-
-    yield end
-    on(NODES[0], f"systemctl stop {SHARED} || true")
-
-
 def about(inbox: Inbox, service: str, status: str) -> list[dict[str, Any]]:
     """Return the messages about a service that have a status."""
     return [m["body"] for m in inbox.messages() if (m["service"], m["status"]) == (service, status)]
@@ -117,29 +81,34 @@ def test_the_run_says_that_they_are_one(playbook: Playbook) -> None:
     assert words(done).count("Alertmanager tells people, once for all 3 Alertmanagers") == 3
 
 
-def test_what_all_of_them_see_is_told_once(inbox: Inbox, shared: Callable[[], None]) -> None:
-    shared()
-    assert poll(lambda: all(alerts(node, "shared") for node in NODES), 60)
-    assert poll(lambda: about(inbox, "shared", "firing"), 60)
+def lose(service: str) -> None:
+    """Take away what all of them scrape."""
+    on(NODES[0], f"systemctl stop shared-{service}")
+
+
+def test_what_all_of_them_see_is_told_once(inbox: Inbox) -> None:
+    lose(ONCE)
+    assert poll(lambda: all(alerts(node, ONCE) for node in NODES), 60)
+    assert poll(lambda: about(inbox, ONCE, "firing"), 60)
     decide(*NODES)
-    messages = about(inbox, "shared", "firing")
+    messages = about(inbox, ONCE, "firing")
     assert len(messages) == 1, json.dumps(inbox.messages())
     (message,) = messages
-    assert {alert["labels"]["job"] for alert in message["alerts"]} == {"shared"}
+    assert {alert["labels"]["job"] for alert in message["alerts"]} == {f"shared-{ONCE}"}
     assert not any("node" in alert["labels"] for alert in message["alerts"])
 
 
-def test_it_is_told_when_one_of_them_is_away(inbox: Inbox, shared: Callable[[], None]) -> None:
+def test_it_is_told_when_one_of_them_is_away(inbox: Inbox) -> None:
     """Even the one that would have told it: the first in the order of their names."""
     first = min(json.loads(asked(node, "/api/v2/status"))["cluster"]["name"] for node in NODES)
     away = next(n for n in NODES if json.loads(asked(n, "/api/v2/status"))["cluster"]["name"] == first)
     on(away, "systemctl stop alertmanager")
     left = [node for node in NODES if node != away]
     try:
-        shared()
-        assert poll(lambda: about(inbox, "shared", "firing"), 60)
+        lose(WITH_TWO)
+        assert poll(lambda: about(inbox, WITH_TWO, "firing"), 60)
         decide(*left)
-        assert len(about(inbox, "shared", "firing")) == 1
+        assert len(about(inbox, WITH_TWO, "firing")) == 1
     finally:
         on(away, "systemctl start alertmanager")
     assert poll(lambda: members(away) == len(NODES), 60)
@@ -165,17 +134,17 @@ def test_what_one_of_them_sees_names_its_node(inbox: Inbox) -> None:
     assert poll(lambda: about(inbox, "docproc", "resolved"), 60), inbox.messages()
 
 
-def test_an_alert_of_all_lasts_when_one_prometheus_dies(inbox: Inbox, shared: Callable[[], None]) -> None:
-    shared()
-    assert poll(lambda: about(inbox, "shared", "firing"), 60)
+def test_an_alert_of_all_lasts_when_one_prometheus_dies(inbox: Inbox) -> None:
+    lose(WITHOUT_PROMETHEUS)
+    assert poll(lambda: about(inbox, WITHOUT_PROMETHEUS, "firing"), 60)
     on(NODES[0], "systemctl stop prometheus")
     try:
         # What is not repeated ends by itself after four times the resend delay, which is the evaluation's interval.
         ends = time.time() + 20
-        assert poll(lambda: time.time() > ends and all(alerts(node, "shared") for node in NODES), 60)
+        assert poll(lambda: time.time() > ends and all(alerts(node, WITHOUT_PROMETHEUS) for node in NODES), 60)
         decide(*NODES)
-        assert about(inbox, "shared", "resolved") == []
-        assert len(about(inbox, "shared", "firing")) == 1
+        assert about(inbox, WITHOUT_PROMETHEUS, "resolved") == []
+        assert len(about(inbox, WITHOUT_PROMETHEUS, "firing")) == 1
     finally:
         on(NODES[0], "systemctl start prometheus")
 
