@@ -119,7 +119,7 @@ def timeseries(
             },
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
-        "transformations": [*_multiplied(times), *_short_content_types(queries)],
+        "transformations": [*_multiplied(times), *_short_content_types(queries), *_short_hosts(queries)],
     }
 
 
@@ -163,6 +163,7 @@ def stat(
             "text": {"valueSize": text_size} if text_size else {},
             "textMode": "auto",
         },
+        **({"transformations": short} if (short := _short_hosts([value])) else {}),
     }
 
 
@@ -216,6 +217,7 @@ def states(title: str, description: str, value: Json, field: Json) -> Json:
             "showValue": "never",
             "tooltip": {"mode": "single", "sort": "none"},
         },
+        **({"transformations": short} if (short := _short_hosts([value])) else {}),
     }
 
 
@@ -415,6 +417,13 @@ def _short_content_types(queries: Sequence[Json]) -> list[Json]:
         return []
     prefix = r"^application/vnd\.openxmlformats-officedocument\."
     return [_renamed(rf"{prefix}{kind}ml\.[a-z]+(.*)$", f"{name}$1") for kind, name in OFFICE.items()]
+
+
+def _short_hosts(queries: Sequence[Json]) -> list[Json]:
+    """Leave out the domain of AWS' names of hosts, and what all units of systemd end in."""
+    legends = " ".join(each["legendFormat"] for each in queries)
+    hosts = [_renamed(r"(ip(?:-\d+){4})\.\S+", "$1")] if "{{instance}}" in legends else []
+    return hosts + ([_renamed(r"\.service( |$)", "$1")] if "{{name}}" in legends else [])
 
 
 def _with_short_names(panel: Json, width: int) -> Json:

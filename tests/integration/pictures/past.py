@@ -44,7 +44,8 @@ def make_an_hour(host: Host, prometheus: Api, text: Path, models: Sequence[Any])
 
 def _seen(prometheus: Api, models: Sequence[Any]) -> list[Seen]:
     """Return all series of which the dashboards show something."""
-    query = quote('{__name__=~".+",__name__!~"ALERTS.*"}[2h]')
+    # Not from the beginning: what has just been made is not yet as it stays.
+    query = quote(f'{{__name__=~".+",__name__!~"ALERTS.*"}}[{MEASURED + 30}s]')
     words = asked(models)
     answer = prometheus.data(f"/api/v1/query?query={query}")["data"]["result"]
     return [
