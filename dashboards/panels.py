@@ -422,8 +422,9 @@ def _short_content_types(queries: Sequence[Json]) -> list[Json]:
 def _short_hosts(queries: Sequence[Json]) -> list[Json]:
     """Leave out the domain of AWS' names of hosts, and what all units of systemd end in."""
     legends = " ".join(each["legendFormat"] for each in queries)
-    hosts = [_renamed(r"(ip(?:-\d+){4})\.\S+", "$1")] if "{{instance}}" in legends else []
-    return hosts + ([_renamed(r"\.service( |$)", "$1")] if "{{name}}" in legends else [])
+    # Grafana looks whether a whole name is like that.
+    hosts = [_renamed(r"^(.*ip(?:-\d+){4})\.\S+(.*)$", "$1$2")] if "{{instance}}" in legends else []
+    return hosts + ([_renamed(r"^(.*)\.service(.*)$", "$1$2")] if "{{name}}" in legends else [])
 
 
 def _with_short_names(panel: Json, width: int) -> Json:

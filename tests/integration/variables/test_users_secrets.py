@@ -63,7 +63,7 @@ alertmanager_receivers:
     webhook_configs: [{url: "http://localhost:9/X", http_config: {proxy_url: "http://me:X@localhost:9"}}]
 alertmanager_config:
   global: {smtp_auth_username: X, smtp_smarthost: "localhost:9"}
-alertmanager_secrets: {any: X}
+alertmanager_secrets: {any: "http://localhost:9/X"}
 """
 
 
