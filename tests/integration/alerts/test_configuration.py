@@ -30,7 +30,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a file that no secret is for": (
         {"alertmanager_secrets": {"webhook": "a-token"}},
-        ["smtp_auth_password_file is /etc/alertmanager/secrets/smtp, and alertmanager_secrets has no value for smtp"],
+        ["auth_password_file is /etc/alertmanager/secrets/smtp, and alertmanager_secrets has no value for smtp"],
     ),
     "a duration that would be ten nanoseconds": (
         {"alertmanager_receivers": [{"name": "people", "webhook_configs": [{**WEBHOOK, "timeout": 10}]}]},
