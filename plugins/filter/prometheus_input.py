@@ -114,11 +114,12 @@ def _global(gate: Written, written: Mapping[str, Any]) -> dict[str, Any]:
     variable = "prometheus_external_labels"
     labels = gate.texts(variable, gate.mapping(variable, written["external_labels"]))
     own_labels = gate.mapping("prometheus_global.external_labels", own.get("external_labels"))
-    limits = gate.mapping("prometheus_scrape_limits", written["scrape_limits"])
+    name = "prometheus_scrape_limits"
+    limits = gate.mapping(name, _value(gate, name, None, written["scrape_limits"]))
     if variable in written["own"]:
         gate.problems += _differences(variable, labels, "prometheus_global.external_labels", own_labels)
-    if "prometheus_scrape_limits" in written["own"]:
-        gate.problems += _differences("prometheus_scrape_limits", limits, "prometheus_global", own)
+    if name in written["own"]:
+        gate.problems += _differences(name, limits, "prometheus_global", own)
     labels |= own_labels
     merged = {**written["defaults"], **limits, **own}
     merged.pop("external_labels", None)

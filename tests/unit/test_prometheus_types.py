@@ -94,3 +94,9 @@ def test_an_action_that_is_none_is_refused_by_its_place() -> None:
     assert "relabel_configs.action is 'dorp'" in problem
     right = {"job_name": "a", "relabel_configs": [{**rule, "action": "Drop"}]}
     assert given(scrape_configs=[right])["problems"] == []
+
+
+def test_so_it_is_in_the_limits_of_all_jobs() -> None:
+    (problem,) = given(scrape_limits={"body_size_limit": 10})["problems"]
+    assert problem.startswith("prometheus_scrape_limits.body_size_limit is 10: write it with its unit")
+    assert given(scrape_limits={"sample_limit": 5000, "body_size_limit": "50MB"})["problems"] == []
