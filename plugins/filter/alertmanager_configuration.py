@@ -60,6 +60,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     meant |= {part: whole_paths(meant[part], folder) for part in ("receivers", "config")}
     peers = alertmanager_peers(**settings["peers"], config_dir=folder)
     sections = {**meant["config"], "receivers": meant["receivers"]}
+    whole = alertmanager_sections(meant, settings["watchdog_route"])
     files = {**meant["secret_files"], **brought["files"], **pair_files(settings)}
     patterns = meant["config"].get("templates") or []
     problems = [
@@ -73,7 +74,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "files": {
             **files,
             **peers["files"],
-            "alertmanager.yml": yaml_file(alertmanager_sections(meant, settings["watchdog_route"]), HARMLESS),
+            "alertmanager.yml": yaml_file(whole, HARMLESS),
             **collected(problems, lambda: web_files(settings, "alertmanager_password"), {}),
         },
         "command_line": collected(
@@ -85,7 +86,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "secret": [*brought["secret"], KEY],
         "others": peers["others"],
-        "without_route": without_route(alertmanager_sections(meant, settings["watchdog_route"])),
+        "without_route": without_route(whole),
         "unit_files": unit["files"],
         "problems": problems,
     }

@@ -88,13 +88,14 @@ class Prometheus:
         # The journal is read once at most, and by none where nothing is wrong.
         errors = cache(lambda: _job_errors(self.journal()))
         pending = self._pending(data, errors)
+        loaded = seconds(data["runtime"]["lastConfigTime"])
         if self.remotes:
-            self.remotes.judge(answers["metrics"]["text"], seconds(data["runtime"]["lastConfigTime"]), late)
+            self.remotes.judge(answers["metrics"]["text"], loaded, late)
             pending.update(self.remotes.pending)
         active, dropped = (data["alertmanagers"][f"{kind}Alertmanagers"] for kind in ("active", "dropped"))
         problems = []
         if self.sends_alerts and (not active or dropped):
-            left = seconds(data["runtime"]["lastConfigTime"]) + SETTLING - time.time()
+            left = loaded + SETTLING - time.time()
             if left > 0 and not dropped:
                 pending["the Alertmanagers are to be found"] = left
             else:
@@ -106,7 +107,6 @@ class Prometheus:
         if late or not pending:
             problems += self._not_taken_up(data, errors)
         targets = data["targets"]["activeTargets"]
-        loaded = seconds(data["runtime"]["lastConfigTime"])
         without = self._without_target(data["targets"], loaded, errors) if late or not pending else {}
         lines = [*table(targets, without), *(f"Alerts go to {shown(each['url'])}" for each in active)]
         nothing = [f"{shown(job)} has found no target: {why}." for job, why in without.items()]

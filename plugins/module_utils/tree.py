@@ -160,7 +160,7 @@ def parse(payload: Mapping[str, Any], check: bool) -> Task:
         check_absolute(path, "links")
         if path in taken:
             raise TreeError(f"links: {path} is a file of trees.{taken[path]} too: drop one of them")
-    checks = [Check(**each) if isinstance(each, Mapping) else Check(each) for each in payload["checks"]]
+    checks = [Check(**each) for each in payload["checks"]]
     return Task(payload["name"], trees, payload["links"], checks, payload["check_timeout"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_sections import inline_secrets, meant_times
-from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import USERS_NAMES
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import mappings
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import Written
 
 # Where text is meant in what Alertmanager reads, whatever YAML makes of it.
@@ -141,23 +141,18 @@ def _senders(gate: Written, receivers: list[dict[str, Any]], common: Any) -> Non
 
 def _addresses(gate: Written, where: str, value: Any) -> None:
     """Refuse addresses that nothing can be sent to; they are not shown, since one may hold a token."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(item, str) and item and "{{" not in item:
-                if (key == "url" or str(key).endswith("api_url")) and not URL.match(item):
-                    gate.problems.append(f"{where}.{key} is no address: begin it with http:// or https://.")
-                if key == "url" and TOKEN.search(item) and where.endswith("webhook_configs"):
-                    gate.problems.append(
-                        f"{where}.url holds a secret: put the whole address into alertmanager_secrets, and write "
-                        "url_file."
-                    )
-                if str(key).endswith("smarthost") and not SMARTHOST.fullmatch(item):
-                    gate.problems.append(f"{where}.{key} is {item!r}: write host:port, such as smtp.example.com:587.")
-            elif key not in USERS_NAMES:
-                _addresses(gate, f"{where}.{key}", item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _addresses(gate, where, item)
+    for place, part in mappings(value, where):
+        for key, item in part.items():
+            if not isinstance(item, str) or not item or "{{" in item:
+                continue
+            if (key == "url" or str(key).endswith("api_url")) and not URL.match(item):
+                gate.problems.append(f"{place}.{key} is no address: begin it with http:// or https://.")
+            if key == "url" and TOKEN.search(item) and place.endswith("webhook_configs"):
+                gate.problems.append(
+                    f"{place}.url holds a secret: put the whole address into alertmanager_secrets, and write url_file."
+                )
+            if str(key).endswith("smarthost") and not SMARTHOST.fullmatch(item):
+                gate.problems.append(f"{place}.{key} is {item!r}: write host:port, such as smtp.example.com:587.")
 
 
 def _value(gate: Written, where: str, key: Any, value: Any, text: Collection[str] = frozenset(TEXT)) -> Any:
@@ -181,17 +176,11 @@ def _value(gate: Written, where: str, key: Any, value: Any, text: Collection[str
 
 def _matchers(gate: Written, where: str, part: Any) -> None:
     """Refuse matchers that Alertmanager takes for another value than was meant, and which never match."""
-    if isinstance(part, Mapping):
-        for key, item in part.items():
-            if str(key).endswith("matchers") and isinstance(item, list):
-                for matcher in item:
-                    if DOUBLED.search(str(matcher)):
-                        gate.refuse(f"{where}.{key}", matcher, 'write one = alone, as in severity="critical"')
-            elif key not in USERS_NAMES:
-                _matchers(gate, f"{where}.{key}", item)
-    elif isinstance(part, list):
-        for item in part:
-            _matchers(gate, where, item)
+    for place, options in mappings(part, where):
+        for key, matchers in options.items():
+            for matcher in matchers if str(key).endswith("matchers") and isinstance(matchers, list) else ():
+                if DOUBLED.search(str(matcher)):
+                    gate.refuse(f"{place}.{key}", matcher, 'write one = alone, as in severity="critical"')
 
 
 def _secrets(gate: Written, value: Any) -> dict[str, str]:

@@ -29,7 +29,7 @@ def named_file_problems(
     :param data_dir: the only folder that Prometheus can write
     """
     problems = certificate_file_problems(sections, files, config_dir, "prometheus_files")
-    for where, part in _mappings(sections, ""):
+    for where, part in mappings(sections, ""):
         for option in WRITTEN:
             path = str(part.get(option) or "")
             if path and not posixpath.normpath(path).startswith(f"{data_dir}/"):
@@ -49,7 +49,7 @@ def certificate_file_problems(
     :param variable: the name of the variable that brings the files
     """
     problems = []
-    for where, part in _mappings(sections, ""):
+    for where, part in mappings(sections, ""):
         brought = {option: files.get(below_config(part.get(option), config_dir)) for option in READ}
         if brought["ca_file"] is not None and not certificate_chain(brought["ca_file"]):
             problems.append(
@@ -69,7 +69,7 @@ def missing_files(sections: Mapping[str, Any], files: Collection[str], config_di
 
 def named_files(sections: Mapping[str, Any], config_dir: str) -> Iterator[tuple[str, str]]:
     """Yield the options that name a file below a configuration's folder, with its path there."""
-    for where, part in _mappings(sections, ""):
+    for where, part in mappings(sections, ""):
         for option, path in part.items():
             below = below_config(path, config_dir) if str(option).endswith("_file") and option not in WRITTEN else ""
             if below:
@@ -80,7 +80,7 @@ def file_checks(sections: Mapping[str, Any], config_dir: str) -> list[dict[str, 
     """Return the checks, as the module ``service`` takes them, that files elsewhere on the node are there."""
     return [
         file_check(f"{where}.{option}", str(path))
-        for where, part in _mappings(sections, "")
+        for where, part in mappings(sections, "")
         for option, path in part.items()
         if str(option).endswith("_file") and option not in WRITTEN and lies_elsewhere(path, config_dir)
     ]
@@ -129,7 +129,7 @@ def pattern_problems(where: str, patterns: Iterable[Any], files: Iterable[str], 
     ]
 
 
-def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every mapping of a configuration with the place where it stands."""
     if isinstance(part, Mapping):
         name = where
@@ -140,10 +140,10 @@ def _mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield name, part
         for key, value in part.items():
             if key not in USERS_NAMES:
-                yield from _mappings(value, f"{name}.{key}" if name else str(key))
+                yield from mappings(value, f"{name}.{key}" if name else str(key))
     elif isinstance(part, list | tuple):
         for value in part:
-            yield from _mappings(value, where)
+            yield from mappings(value, where)
 
 
 def below_config(path: Any, config_dir: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import USERS_NAMES
 from ansible_collections.emr.monitoring.plugins.plugin_utils.written import WITHOUT_UNIT, Written
 
-# Below these the names are the user's: a label may be called tags.
-OWN_NAMES = {"labels", "external_labels", "headers", "http_headers", "proxy_connect_header", "endpoint_params"}
+# A label may be called tags.
+OWN_NAMES = USERS_NAMES - {"params"}
 LISTS = {"source_labels", "files", "names", "scopes", "services", "servers", "tags", "scrape_config_files"}
 DURATIONS = {
     "timeout", "scrape_timeout", "remote_timeout", "min_backoff", "max_backoff", "batch_send_deadline",

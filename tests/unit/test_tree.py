@@ -56,7 +56,8 @@ class Node:
     def payload(self, **parts: Any) -> Payload:
         """What the action plugin would send; `parts` are trees, but for links, checks and timeout."""
         links = {str(self.root / path): target for path, target in parts.pop("links", {}).items()}
-        checks, timeout = parts.pop("checks", []), parts.pop("timeout", 60)
+        given, timeout = parts.pop("checks", []), parts.pop("timeout", 60)
+        checks = [each if isinstance(each, dict) else {"command": each} for each in given]
         return {"name": "app", "trees": parts, "links": links, "checks": checks, "check_timeout": timeout}
 
     def apply(self, payload: Payload, check: bool = False) -> dict[str, Any]:
