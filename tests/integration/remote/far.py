@@ -54,6 +54,15 @@ class Far:
         self.kill(1, 2, 3)
         self.run("rm -rf /mnt/cortex1 /mnt/cortex2 /mnt/cortex3")
 
+    def answer(self, status: int) -> None:
+        """Have the proxy answer each request with a status, or again ask Cortex where it is 0."""
+        config, mark = "/etc/haproxy/haproxy.cfg", "# instead of Cortex"
+        line = f"  http-request return status {status} hdr Location https://elsewhere/ {mark}"
+        self.run(f"sed -i '/{mark}/d' {config}")
+        if status:
+            self.run(f"sed -i '/default_backend/i {line}' {config}")
+        self.run("systemctl reload haproxy")
+
     def passwords(self, one: str, other: str = "") -> None:
         """Have the proxy take one password, or another one besides."""
         line = f'/insecure-password/ {{n++; $NF = n == 1 ? "{one}" : "{other or one}"}} 1'

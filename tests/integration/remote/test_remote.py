@@ -142,6 +142,28 @@ def test_what_is_refused_later_is_said_and_is_an_alert(far: Far, playbook: Playb
     assert poll(lambda: prometheus.data(seen)["data"]["result"], 60)
 
 
+@pytest.mark.usefixtures("_as_it_was")
+@pytest.mark.parametrize("status", [301, 400, 403, 404, 413])
+def test_what_another_status_refuses_is_said(far: Far, playbook: Playbook, prometheus: Api, status: int) -> None:
+    before = counter(prometheus, "samples_failed_total")
+    far.answer(status)
+    assert poll(lambda: counter(prometheus, "samples_failed_total") > before, 30)
+    done = playbook("site.yml", "--tags=prometheus")
+    refused(done, "prometheus_remote_write: cortex is refused,", f"HTTP status {status}")
+
+
+@pytest.mark.usefixtures("_as_it_was")
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_another_status_puts_off_is_said_and_sent_again(
+    far: Far, playbook: Playbook, prometheus: Api, nothing_lost: Window, status: int
+) -> None:
+    far.answer(status)
+    assert stands_still(prometheus)
+    done = playbook("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB])
+    refused(done, "prometheus_remote_write: cortex is not reachable since", f"HTTP status {status}")
+    far.answer(0)
+
+
 def test_grafana_reads_from_the_storage(playbook: Playbook, grafana: Api, variables: dict[str, Any]) -> None:
     certificate = PROJECT / ".cache/testbed" / f"{variables['inventory_hostname']}-metrics.pem"
     source = {
