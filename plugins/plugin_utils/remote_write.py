@@ -30,6 +30,7 @@ TEXT_BELOW = {"http_headers", "proxy_connect_header", "endpoint_params", "scopes
 LOGIN_MAPPINGS = ("basic_auth", "authorization", "oauth2", "sigv4", "azuread", "google_iam")
 LOGINS = (*LOGIN_MAPPINGS, "bearer_token", "bearer_token_file")
 MAPPINGS = (*LOGIN_MAPPINGS, "tls_config", "queue_config", "metadata_config")
+SHARDS = ("min_shards", "max_shards")
 
 
 def remote_write(
@@ -135,6 +136,10 @@ def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, 
             merged[key] = {**value, **(own or {})}
         elif key not in entry:
             merged[key] = value
+    own = entry.get("queue_config")
+    said = [own[key] for key in SHARDS if key in own] if isinstance(own, Mapping) else []
+    if len(said) == 1:
+        merged["queue_config"] |= dict.fromkeys(SHARDS, said[0])
     return merged
 
 
@@ -159,13 +164,18 @@ def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
         return
     if parts.username is not None and (others := [login for login in LOGINS if login in entry]):
         yield f"{where} has a login in its url, and {others[0]}: leave one of them out."
-    yield from _login_problems(where, entry)
+    least, most = (at(entry, ("queue_config", key)) for key in SHARDS)
+    if least != most:
+        yield (
+            f"{where}.queue_config has min_shards: {least} and max_shards: {most}: whenever Prometheus changes their number, "
+            "what does not arrive within 5 s is lost there. Write one of the two, or the same number twice."
+        )
+    yield from _login_problems(where, entry, allow_http)
     yield from _header_problems(where, entry)
 
 
-def _login_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    if "@" in urlsplit(str(at(entry, ("oauth2", "token_url")) or "")).netloc:
-        yield f"{where}.oauth2.token_url holds a login: write it into client_id and client_secret."
+def _login_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> Iterator[str]:
+    yield from _token_problems(f"{where}.oauth2.token_url", at(entry, ("oauth2", "token_url")), allow_http)
     if lacking := [key for key in ("client_id", "token_url") if "oauth2" in entry and not at(entry, ("oauth2", key))]:
         yield f"{where}.oauth2 has no {' and no '.join(lacking)}, without which it gets no token: write it."
     sigv4 = entry.get("sigv4", {})
@@ -187,6 +197,22 @@ def _login_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(above, Mapping) and path[-1] in above and f"{path[-1]}_file" in above:
             named = ".".join(path)
             yield f"{where} has {named} and {named}_file: leave one of them out."
+
+
+def _token_problems(where: str, url: Any, allow_http: bool) -> Iterator[str]:
+    try:
+        parts = urlsplit(str(url or ""))
+        host = parts.hostname or ""
+    except ValueError:
+        yield f"{where} is no address: write it like https://login.example.com/token."
+        return
+    if "@" in parts.netloc:
+        yield f"{where} holds a login: write it into client_id and client_secret."
+    if parts.scheme == "http" and not is_loopback(host) and not allow_http:
+        yield (
+            f"{where} is that of {host} over http: everybody on the way could read client_secret. Use https, or allow it "
+            "with prometheus_remote_write_allow_http where the network is your own."
+        )
 
 
 def _header_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:

@@ -47,9 +47,15 @@ def test_an_entry_gets_what_loses_nothing_and_keeps_what_it_says_itself() -> Non
     # By its name an entry is told from others before it goes live.
     assert list(plain) == ["name", "url", "follow_redirects", "queue_config"]
     assert plain["follow_redirects"] is False
-    assert plain["queue_config"] == {"max_samples_per_send": 1000, "max_shards": 10, "retry_on_http_429": True}
+    assert plain["queue_config"] == {
+        "max_samples_per_send": 1000,
+        "min_shards": 4,
+        "max_shards": 4,
+        "retry_on_http_429": True,
+    }
     assert own["follow_redirects"] is True
-    assert own["queue_config"] == {**plain["queue_config"], "max_shards": 50, "capacity": 5}
+    # Their number stays: what the old ones have not sent is lost when it changes.
+    assert own["queue_config"] == {**plain["queue_config"], "min_shards": 50, "max_shards": 50, "capacity": 5}
 
 
 PEM = "-----BEGIN X-----\nMIIB\n-----END X-----\n"
@@ -235,6 +241,12 @@ def test_a_file_for_google_or_azure_is_named_in_full() -> None:
         ({"name": "a", "url": URL, "http_headers": {"X": {"secrets": [["needle"]]}}}, "X is not as Prometheus has it"),
         ({"name": False, "url": URL}, "prometheus_remote_write[1].name is False: YAML has read it as something else"),
         ({"name": "a", "url": URL, "oauth2": {"token_url": "https://me:needle@x/"}}, "token_url holds a login"),
+        (
+            {"name": "a", "url": URL, "oauth2": {"token_url": "http://idp.example.com/"}},
+            "that of idp.example.com over http",
+        ),
+        ({"name": "a", "url": URL, "oauth2": {"token_url": "https://[::/"}}, "token_url is no address"),
+        ({"name": "a", "url": URL, "queue_config": {"min_shards": 1, "max_shards": 9}}, "Write one of the two"),
         ({"name": "a", "url": URL, "headers": {"X/Y": "v"}}, "'X/Y', which is no name of a header"),
         ({"name": "a", "url": URL, "headers": {"X": {"secrets": ["v"]}}}, "headers.X is not as Prometheus has it"),
         ({"name": "a", "url": URL, "http_headers": {"X": "v"}}, "http_headers.X is not as Prometheus has it"),
