@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 UNITS = Path("/etc/systemd/system")
+BACKUP = Path("/etc/emr-monitoring-backup/settings.json")
 FLAG = r'--storage(?:\.tsdb)?\.path=([^\s"\\]+)'
 INI = r"(?m)^data\s*=\s*(\S+)\s*$"
 
@@ -41,6 +43,18 @@ def _folder(service: dict[str, Any], units: Path) -> str:
     except OSError:
         return ""
     return found[1] if found else ""
+
+
+def backed_up(settings: Path = BACKUP) -> dict[str, str]:
+    """Return where the node's backups look for the data: ``metrics``, ``grafana`` and ``database``; {} without any.
+
+    :param settings: the file that the role backup writes
+    """
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8"))
+        return {name: str(found[name]) for name in ("metrics", "grafana", "database")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _holds(folder: str) -> bool:

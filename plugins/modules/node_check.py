@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_sources import stored_sources
 from ansible_collections.emr.monitoring.plugins.module_utils.node_addresses import address_problems
-from ansible_collections.emr.monitoring.plugins.module_utils.node_data import data_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_data import backed_up, data_problems
 from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import (
     folder_owners,
     folder_problems,
@@ -125,6 +125,10 @@ ansible_facts:
       description: What the system calls itself, under the name that C(setup) gives it.
       type: str
       sample: ip-10-0-0-12.eu-central-1.compute.internal
+    backed_up:
+      description: Where the backups that the node makes look for the data. Empty where it makes none.
+      type: dict
+      sample: {metrics: /mnt/prometheus/data, grafana: /mnt/grafana/data, database: /mnt/grafana/data/grafana.db}
     emr:
       description: The cluster. What is not known is an empty string.
       type: dict
@@ -279,6 +283,7 @@ def main() -> None:
     facts = {
         "architecture": machine,
         "nodename": os.uname().nodename,
+        "backed_up": backed_up(),
         "emr": emr,
         "grafana_sources": stored_sources(params["grafana_database"]),
         "made": [service["name"] for service in params["services"] if is_installed(service)],

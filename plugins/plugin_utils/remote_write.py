@@ -167,8 +167,8 @@ def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
     least, most = (at(entry, ("queue_config", key)) for key in SHARDS)
     if least != most:
         yield (
-            f"{where}.queue_config has min_shards: {least} and max_shards: {most}: whenever Prometheus changes their number, "
-            "what does not arrive within 5 s is lost there. Write one of the two, or the same number twice."
+            f"{where}.queue_config has min_shards: {least} and max_shards: {most}: whenever Prometheus changes the "
+            "number, what does not arrive within 5 s is lost there. Write one of the two, or the same number twice."
         )
     yield from _login_problems(where, entry, allow_http)
     yield from _header_problems(where, entry)
@@ -210,8 +210,8 @@ def _token_problems(where: str, url: Any, allow_http: bool) -> Iterator[str]:
         yield f"{where} holds a login: write it into client_id and client_secret."
     if parts.scheme == "http" and not is_loopback(host) and not allow_http:
         yield (
-            f"{where} is that of {host} over http: everybody on the way could read client_secret. Use https, or allow it "
-            "with prometheus_remote_write_allow_http where the network is your own."
+            f"{where} is that of {host} over http: everybody on the way could read client_secret. Use https, or "
+            "allow it with prometheus_remote_write_allow_http where the network is your own."
         )
 
 

@@ -130,6 +130,7 @@ case "$2" in
 init) mkdir "$RESTIC_REPOSITORY" && touch "$RESTIC_REPOSITORY/config" ;;
 backup) rm -rf saved && cp -R "$here" saved && echo '{"snapshot_id": "abcdef0123456789"}' ;;
 restore) cp -R saved/. "$5" ;;
+stats) echo '{"total_size": 1000}' ;;
 snapshots) echo '[{"id": "abcdef01", "short_id": "abcdef01", "hostname": "node", "time": "2026-01-01T00:00:00Z"}]' ;;
 esac
 [ -e "$RESTIC_REPOSITORY/config" ] && [ "$2" != "$(cat failing 2>/dev/null)" ] && exit
@@ -176,6 +177,61 @@ def test_a_backup_is_told_and_what_was_staged_is_gone(node: dict[str, Any], tmp_
 def test_blocks_that_were_saved_are_not_read_again(node: dict[str, Any], tmp_path: Path) -> None:
     (told,) = (line for line in (tmp_path / "told").read_text().splitlines() if " backup " in line)
     assert "--ignore-ctime" in told
+
+
+@pytest.mark.parametrize("lacking", ["wal", "grafana/grafana.db"])
+def test_what_is_not_there_is_no_backup_that_takes_the_place_of_whole_ones(
+    node: dict[str, Any], data: Path, tmp_path: Path, lacking: str
+) -> None:
+    path = data / lacking if lacking == "wal" else tmp_path / lacking
+    path.rename(tmp_path / "away")
+    told = (tmp_path / "told").read_text()
+    with pytest.raises(backup.BackupError, match=rf"there is no new backup, .*{path} is not there.* disk mounted"):
+        backup.create(node)
+    assert "forget" not in (tmp_path / "told").read_text().removeprefix(told)
+
+
+@pytest.mark.parametrize("action", ["create", "restore"])
+def test_prometheus_keeps_room_on_its_disk(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    free = backup.SPARE + 999
+    monkeypatch.setattr(backup.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2 * free, free, free))
+    backup.create(node)
+    backup.refuse_full_disk(Path(node["staging"]), 999)
+    sparse = Path(node["metrics"], "wal/00000001")
+    os.truncate(sparse, 1000)
+    with pytest.raises(backup.BackupError, match=r"MB for a while, .* make room, or set backup_staging_dir"):
+        backup.create(node) if action == "create" else backup.restore(node, "latest", "", running=True)
+
+
+def test_a_link_of_the_service_is_not_followed(node: dict[str, Any], data: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("of root alone")
+    (tmp_path / "grafana/plugins").mkdir()
+    for link in (data / "wal/00000002", tmp_path / "grafana/plugins/module.js"):
+        link.symlink_to(tmp_path / "theirs")
+    backup.create(node)
+    saved = [path for path in (tmp_path / "saved").rglob("*") if path.name in ("00000002", "module.js")]
+    assert [path.is_symlink() for path in saved] == [True, True]
+    assert not [
+        name for name in json.loads((tmp_path / "saved/manifest.json").read_text())["files"] if "module" in name
+    ]
+
+
+def test_what_came_late_is_saved_too(node: dict[str, Any], data: Path) -> None:
+    (data / "wbl").mkdir()
+    (data / "wbl/00000000").write_text("late")
+    backup.create(node)
+    shutil.rmtree(data)
+    Path(node["database"]).unlink()
+    backup.restore(node, "latest", "", running=False)
+    assert (data / "wbl/00000000").read_text() == "late"
+
+
+def test_a_database_that_has_no_place_is_told(
+    node: dict[str, Any], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(data)
+    backup.restore({**node, "database": ""}, "latest", "", running=False)
+    assert "Grafana's SQLite database NOT" in capsys.readouterr().out
 
 
 def test_a_repository_that_is_away_is_not_begun_anew(node: dict[str, Any], tmp_path: Path) -> None:
@@ -333,7 +389,8 @@ def test_a_database_of_another_name_is_saved_and_goes_back_to_its_place(
     assert not (tmp_path / "grafana/grafana.db").exists()
     # Of two nodes with one PostgreSQL, what was put there by hand is of use all the same.
     shutil.rmtree(tmp_path / "grafana")
-    assert backup.place_grafana(tmp_path / "saved", tmp_path / "grafana", "") == []
+    (said,) = backup.place_grafana(tmp_path / "saved", tmp_path / "grafana", "")
+    assert "which stays in the snapshot" in said
 
 
 def test_secrets_are_for_root_alone(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.emr.monitoring.plugins.filter.backup_input import backup_input
 
+PROJECT = Path(__file__).resolve().parents[2]
 WRITTEN: dict[str, Any] = {
     "repository": "/srv/backup", "keep": {}, "environment": {}, "version": "0.18.1", "architecture": "amd64",
     "checksums": {"0.18.1": {"amd64": "abc"}}, "schedule": "*-*-* 03:00", "proxy": "", "password": "",
@@ -77,3 +80,13 @@ def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> Non
 def test_what_is_of_no_use_is_refused_by_name(variable: str, value: Any, said: str) -> None:
     (problem,) = given(**{variable: value})["problems"]
     assert problem.startswith(said)
+
+
+def test_none_of_the_folders_that_are_emptied_or_removed_may_hold_the_repository() -> None:
+    role = yaml.safe_load((PROJECT / "roles/backup/vars/main.yml").read_text())
+    folders = {name: str(value).strip("{} ") for name, value in role["__backup_written"]["folders"].items()}
+    assert set(folders.values()) >= {"__backup_staging", "__backup_config_dir", "__backup_record", "__backup_programs"}
+    staging = {"the folder for what is being saved": "/mnt/prometheus/emr-monitoring-backup"}
+    for repository in ("/mnt/prometheus/emr-monitoring-backup", "/mnt/prometheus/emr-monitoring-backup/all"):
+        (problem,) = given(repository=repository, folders=staging)["problems"]
+        assert "the folder for what is being saved is /mnt/prometheus/emr-monitoring-backup" in problem

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.emr.monitoring.plugins.module_utils.node_data import data_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_data import backed_up, data_problems
 
 WRITTEN = {
     "prometheus": ("prometheus.service", "ExecStart=/x/prometheus \\\n    --storage.tsdb.path={} --web.x=y\n"),
@@ -61,3 +61,21 @@ def test_one_without_data_has_none(tmp_path: Path) -> None:
     folders = {"node_exporter_root": "/x"}
     entry = {"name": "node_exporter", "unit": "n.service", "configuration": "/none", "folders": folders}
     assert data_problems([entry], tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            '{"metrics": "/a", "grafana": "/b", "database": "", "keep": {}}',
+            {"metrics": "/a", "grafana": "/b", "database": ""},
+        ),
+        ('{"metrics": "/a"}', {}),
+        ("[]", {}),
+        ("", {}),
+    ],
+)
+def test_where_the_backups_look_is_read_from_their_settings(tmp_path: Path, text: str, found: dict[str, str]) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    assert backed_up(tmp_path / "settings.json") == found
+    assert backed_up(tmp_path / "none.json") == {}

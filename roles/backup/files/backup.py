@@ -40,6 +40,10 @@ WAIT = "--retry-lock=10m"
 INCOMPLETE = 3
 # How many seconds the repository has to answer the first question. restic itself would try for a quarter of an hour.
 ANSWERS = 60
+# The logs of Prometheus beside its blocks: of what comes in order, and of what comes late.
+LOGS = ("wal", "wbl")
+# What stays free on the disk of the metrics, which is Prometheus' own.
+SPARE = 256 << 20
 # What a backup holds beside the folder prometheus.
 DATABASE, PLUGINS, SECRETS, MANIFEST = "grafana.db", "plugins", "secrets", "manifest.json"
 # The secret that the database cannot be read without.
@@ -168,7 +172,7 @@ def remove(folder: Path) -> None:
 def copy_metrics(data: Path, target: Path) -> int:
     """Copy the metrics of a Prometheus that runs; return the number of blocks.
 
-    The write-ahead log first, then the blocks: what moves from one to the other meanwhile is in both, which Prometheus
+    The write-ahead logs first, then the blocks: what moves from one to the other meanwhile is in both, which Prometheus
     sees. What was there in the beginning has to be there in the end, and no new checkpoint, or all is done again.
 
     :raises BackupError: it changed each time
@@ -177,11 +181,12 @@ def copy_metrics(data: Path, target: Path) -> int:
         remove(target)
         target.mkdir(mode=0o700)
         with unless_gone():
-            log = names(data / "wal")
-            copy_tree(data / "wal", target / "wal", shutil.copy2)
-            new = names(data / "wal") - log
-            gone = log - names(data / "wal")
-            if gone or any(name.startswith("checkpoint") for name in new):
+            logs = segments(data)
+            for name in LOGS:
+                if (data / name).is_dir():
+                    copy_tree(data / name, target / name, shutil.copy2)
+            now = segments(data)
+            if logs - now or any(name.startswith("checkpoint") for _, name in now - logs):
                 continue
             blocks = {name for name in names(data) if BLOCK.match(name)}
             for name in sorted(blocks):
@@ -189,6 +194,11 @@ def copy_metrics(data: Path, target: Path) -> int:
             if blocks <= names(data):
                 return len(blocks)
     raise BackupError(f"{data} changed while it was copied, {ATTEMPTS} times: try again")
+
+
+def segments(data: Path) -> set[tuple[str, str]]:
+    """Return what is in the logs of a Prometheus: log and name."""
+    return {(log, name) for log in LOGS if (data / log).is_dir() for name in names(data / log)}
 
 
 @contextlib.contextmanager
@@ -211,8 +221,8 @@ def names(folder: Path) -> set[str]:
 
 
 def copy_tree(source: Path, target: Path, copy: Any) -> None:
-    """Copy a folder, with or without its bytes."""
-    shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns("*.tmp"))
+    """Copy a folder, with or without its bytes. A link stays one: root would read for the service what it leads to."""
+    shutil.copytree(source, target, symlinks=True, copy_function=copy, ignore=shutil.ignore_patterns("*.tmp"))
 
 
 def link(source: str, target: str) -> None:
@@ -267,18 +277,21 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
     :raises BackupError: not all of it could be saved
     """
     with staging(Path(settings["staging"])) as stage:
-        held: list[str] = []
         data = Path(settings["metrics"])
-        if (data / "wal").exists():
-            held.append(f"metrics ({copy_metrics(data, stage / 'prometheus')} blocks and what is newer)")
         database, plugins = settings["database"], Path(settings["grafana"]) / PLUGINS
-        if database and Path(database).exists():
+        # The newest backup is what a restore takes, and for it older ones go.
+        if missing := [path for path in (str(data / "wal"), database) if path and not Path(path).exists()]:
+            raise BackupError(
+                f"{' and '.join(missing)} is not there, and a backup without it would take the place of whole ones. Is "
+                "its disk mounted, and has site.yml run? Where it lies elsewhere now, run backup.yml, which says so"
+            )
+        refuse_full_disk(stage, copied(data, database, plugins, stage))
+        held = [f"metrics ({copy_metrics(data, stage / 'prometheus')} blocks and what is newer)"]
+        if database:
             copy_database(Path(database), stage / DATABASE)
             held.append("Grafana's database")
         if plugins.is_dir():
             copy_tree(plugins, stage / PLUGINS, shutil.copy2)
-        if not held:
-            raise BackupError("there is nothing to back up: run site.yml first")
         kept = [name for name, path in settings["secrets"].items() if Path(path).exists()]
         if (stage / DATABASE).exists() and KEY not in kept:
             raise BackupError(f"the node has not the {KEY} of {database}, without which it is of no use: run site.yml")
@@ -292,6 +305,31 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
         manifest = {"key_sha256": digest, "files": sizes(stage)}
         (stage / MANIFEST).write_text(json.dumps(manifest, indent=1))
         return save(repository, settings["host"], stage), held
+
+
+def copied(data: Path, database: str, plugins: Path, stage: Path) -> int:
+    """Return how many bytes a backup needs in its folder: blocks take none where that is on their file system."""
+    folders = [data / name for name in LOGS] + [plugins]
+    if data.stat().st_dev != stage.stat().st_dev:
+        folders += [data / name for name in names(data) if BLOCK.match(name)]
+    needed = Path(database).stat().st_size if database else 0
+    for folder in folders:
+        with unless_gone():
+            needed += sum(sizes(folder).values()) if folder.is_dir() else 0
+    return needed
+
+
+def refuse_full_disk(folder: Path, needed: int) -> None:
+    """Leave Prometheus room on a disk.
+
+    :raises BackupError: with what is free, and what is needed
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE:
+        raise BackupError(
+            f"{folder} needs {needed >> 20} MB for a while, and of {free >> 20} MB that are free {SPARE >> 20} MB stay "
+            "so: make room, or set backup_staging_dir to a folder on another disk"
+        )
 
 
 def say(settings: dict[str, Any], sentence: str) -> None:
@@ -318,7 +356,8 @@ def save(repository: Restic, host: str, stage: Path) -> str:
 
 def sizes(folder: Path) -> dict[str, int]:
     """Return the size of each file below a folder, by its path."""
-    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
 def look(settings: dict[str, Any], wanted: str, running: bool) -> None:
@@ -345,6 +384,8 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
         repository.open(create=False)
         snapshot = chosen(repository.snapshots(), wanted, settings["host"])
         refuse_newer_data(settings, snapshot["short_id"], running)
+        size = json.loads(repository.run("stats", "--mode=restore-size", "--json", snapshot["short_id"]))["total_size"]
+        refuse_full_disk(stage, size)
         repository.run("restore", snapshot["short_id"], "--target", str(stage))
         manifest = whole(stage, snapshot["short_id"])
         if key_sha256 and manifest["key_sha256"] and manifest["key_sha256"] != key_sha256 and not running:
@@ -424,9 +465,11 @@ def place_metrics(source: Path, data: Path) -> int:
     for name in new:
         own(source / name, "prometheus")
         move(source / name, data / name)
-    if not (data / "wal").exists():
-        own(source / "wal", "prometheus")
-        move(source / "wal", data / "wal")
+    # The one that tells a Prometheus with data from a bare one goes last.
+    for name in reversed(LOGS):
+        if (source / name).exists() and not (data / "wal").exists() and not (data / name).exists():
+            own(source / name, "prometheus")
+            move(source / name, data / name)
     return len(new)
 
 
@@ -446,7 +489,10 @@ def place_grafana(stage: Path, folder: Path, database: str) -> list[str]:
             if name == DATABASE:
                 (stage / name).chmod(0o640)
             move(stage / name, target)
-    return ["Grafana's database"] if DATABASE in placed else []
+    if DATABASE in placed:
+        return ["Grafana's database"]
+    kept = "Grafana's SQLite database NOT, which stays in the snapshot, since grafana_database names another one"
+    return [kept] if (stage / DATABASE).exists() else []
 
 
 def place_secrets(source: Path, target: Path) -> list[str]:
@@ -512,6 +558,8 @@ def main() -> int:
     unpacking.add_argument("archive", type=Path)
     unpacking.add_argument("program", type=Path)
     arguments = parser.parse_args()
+    # The folders of the services, which have modes of their own below, are to be entered by them.
+    os.umask(0o022)
     try:
         if arguments.command == "unpack":
             unpack(arguments.archive, arguments.program)
