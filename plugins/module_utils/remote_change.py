@@ -53,24 +53,25 @@ class Remote:
         old, new = queues(_text(self.config)), queues(_text(self._place(task, stages, self.config)))
         others = changed(old, new)
         if url and old and (stops or others) and not self.lose_unsent:
-            self._refuse_loss(unsent(lambda: self._page(url), None if stops else others, SENDING), stops)
+            if (answer := self._page(url)).status != 200:
+                raise TreeError(
+                    f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}. Have "
+                    "Prometheus answer first, or lose what has not been with prometheus_remote_write_lose_unsent: true"
+                )
+            self._refuse_loss(unsent(lambda: self._page(url).body, None if stops else others, SENDING), stops)
         for entry in self.entries:
             name = entry["name"]
             if old.get(name) != new.get(name) or self._reads_another(entry, task, plan):
                 self._ask(entry, task, stages)
 
-    def _page(self, url: str) -> str:
-        """Return the page of metrics, empty where it cannot be read."""
+    def _page(self, url: str) -> Answer:
+        """Return the page of metrics, whose text is empty where it cannot be read."""
         answer = Answer(0)
         for fetch in self.fetches:
             answer = fetch(url)
             if answer.status != 401:
                 break
-        if answer.status == 200:
-            return answer.body
-        said = f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}"
-        self.warnings.extend([said] if said not in self.warnings else [])
-        return ""
+        return answer if answer.status == 200 else answer._replace(body="")
 
     @staticmethod
     def _refuse_loss(behind: Mapping[str, float], stops: bool) -> None:

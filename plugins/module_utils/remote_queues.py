@@ -73,7 +73,7 @@ def started(page: str) -> float:
 def unsent(look: Callable[[], str], names: Iterable[str] | None, wait: float) -> dict[str, float]:
     """Return the endpoints that have not been sent what there was when this was asked, each with its seconds behind.
 
-    :param look: returns a page of metrics, empty where there is none
+    :param look: returns a page of metrics, empty where it cannot be had at that moment
     :param names: whose queues to look at; None is all of them
     :param wait: for how many seconds to wait for what is about to be sent
     """
@@ -87,7 +87,8 @@ def unsent(look: Callable[[], str], names: Iterable[str] | None, wait: float) ->
         if not left or time.monotonic() >= deadline:
             break
         time.sleep(INTERVAL)
-        now = counters(look())
+        # Who does not answer has not sent it.
+        now = counters(look()) or now
     return {name: time.time() - (now[name].sent or began) for name in sorted(left)}
 
 

@@ -194,7 +194,7 @@ def test_what_is_not_there_is_no_backup_that_takes_the_place_of_whole_ones(
 @pytest.mark.parametrize("action", ["create", "restore"])
 def test_prometheus_keeps_room_on_its_disk(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     free = backup.SPARE + 999
-    monkeypatch.setattr(backup.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2 * free, free, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2 * free, free, free))
     backup.create(node)
     backup.refuse_full_disk(Path(node["staging"]), 999)
     sparse = Path(node["metrics"], "wal/00000001")

@@ -73,9 +73,9 @@ NOW = time.time()
         ([page(a=(NOW - 720, NOW, 9), b=(NOW, NOW, 5))], ["a"]),
         # Never since the start.
         ([page(a=(0, NOW, 9))], ["a"]),
-        # Nobody answers.
-        ([""], []),
-        ([page(a=(NOW - 720, NOW, 9)), ""], []),
+        # There is none, or nobody answers any more.
+        ([page()], []),
+        ([page(a=(NOW - 720, NOW, 9)), ""], ["a"]),
     ],
 )
 def test_who_is_behind(pages: list[str], behind: list[str]) -> None:
@@ -222,9 +222,14 @@ def test_it_is_asked_with_the_login_that_it_has_where_another_one_is_to_come(tmp
     node = Node(tmp_path, config([entry(server)], cluster="j-1"))
     with pytest.raises(TreeError, match="not sent yet"):
         node.examine([], [Answer(401), BEHIND])
-    remote = node.examine([], [Answer(401), Answer(401)])
-    assert "nobody knows whether all has been sent" in remote.warnings[0]
-    assert len(remote.warnings) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(401), Answer(503), Answer(0)])
+def test_where_nobody_knows_what_is_sent_it_is_not_lost(tmp_path: Path, server: Endpoint, answer: Answer) -> None:
+    node = Node(tmp_path, config([entry(server)], cluster="j-1"))
+    with pytest.raises(TreeError, match=r"nobody knows whether all has been sent: .*lose_unsent: true"):
+        node.examine([], [answer, answer])
+    assert node.examine([], [answer, answer], lose_unsent=True).warnings == []
 
 
 SECRET: dict[str, Any] = {"basic_auth": {"username": "me", "password_file": "remote-write/a.password"}}
