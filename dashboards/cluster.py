@@ -17,13 +17,13 @@ from dashboards.panels import (
 )
 
 CLUSTER, HDFS, YARN, NODES = "cluster", "hdfs", "yarn", "nodos"
-# Of several NameNodes the active one knows.
+# Of several NameNodes the active one knows. A standby ResourceManager tells of none, and adds nothing to a sum.
 ACTIVE = '{hastate="active"}'
 ROOT = '{queue="root"}'
 # Volumes of data and of the system; all else is memory or a view of another one.
 DISKS = 'fstype=~"xfs|ext[34]"'
 CHOSEN = 'instance=~"$nodo"'
-HDFS_USED = f"1 - fs_namesystem_capacity_remaining{ACTIVE} / fs_namesystem_capacity_total"
+HDFS_USED = f"1 - sum(fs_namesystem_capacity_remaining{ACTIVE}) / sum(fs_namesystem_capacity_total{ACTIVE})"
 DATANODE = "org_apache_hadoop_hdfs_server_datanode_fsdataset_impl_fs_dataset_impl"
 
 
@@ -51,7 +51,8 @@ def _heap(job: str) -> str:
 
 def _share(of: str) -> str:
     """Return the PromQL of the part of something of YARN that is allocated."""
-    return f"queue_metrics_allocated_{of}{ROOT} / (queue_metrics_allocated_{of} + queue_metrics_available_{of})"
+    allocated, available = (f"sum(queue_metrics_{kind}_{of}{ROOT})" for kind in ("allocated", "available"))
+    return f"{allocated} / ({allocated} + {available})"
 
 
 def _worse(yellow: float, red: float) -> Json:
@@ -65,10 +66,10 @@ def _number(title: str, description: str, unit: str, expr: str, *, legend: str =
 
 MEMORY_SHARE, CORES_SHARE = _share("mb"), _share("v_cores")
 NODE_STATES = [
-    query("cluster_metrics_num_active_n_ms", "activos"),
-    query("cluster_metrics_num_unhealthy_n_ms", "no sanos"),
-    query("cluster_metrics_num_lost_n_ms", "perdidos"),
-    query("cluster_metrics_num_decommissioning_n_ms", "retirándose"),
+    query("sum(cluster_metrics_num_active_n_ms)", "activos"),
+    query("sum(cluster_metrics_num_unhealthy_n_ms)", "no sanos"),
+    query("sum(cluster_metrics_num_lost_n_ms)", "perdidos"),
+    query("sum(cluster_metrics_num_decommissioning_n_ms)", "retirándose"),
 ]
 DAEMONS_PANEL = stat(
     "Demonios Activos",
@@ -84,8 +85,8 @@ APPLICATIONS_PANEL = timeseries(
     "Aplicaciones",
     "Aplicaciones que corren y que esperan recursos.",
     "none",
-    query(f"queue_metrics_apps_running{ROOT}", "corren"),
-    query(f"queue_metrics_apps_pending{ROOT}", "esperan"),
+    query(f"sum(queue_metrics_apps_running{ROOT})", "corren"),
+    query(f"sum(queue_metrics_apps_pending{ROOT})", "esperan"),
 )
 CPU_PANEL = timeseries(
     "CPU y Reparto de YARN",
@@ -105,17 +106,17 @@ CAPACITY_PANEL = timeseries(
     "Capacidad de HDFS",
     "Lo que ocupan HDFS y otros en los discos de HDFS, y lo que queda.",
     "bytes",
-    query(f"fs_namesystem_capacity_used{ACTIVE}", "HDFS"),
-    query(f"fs_namesystem_capacity_used_non_dfs{ACTIVE}", "otros"),
-    query(f"fs_namesystem_capacity_remaining{ACTIVE}", "libre"),
+    query(f"sum(fs_namesystem_capacity_used{ACTIVE})", "HDFS"),
+    query(f"sum(fs_namesystem_capacity_used_non_dfs{ACTIVE})", "otros"),
+    query(f"sum(fs_namesystem_capacity_remaining{ACTIVE})", "libre"),
 )
 BLOCKS_PANEL = timeseries(
     "Bloques con Problemas",
     "Bloques perdidos, corruptos, o con menos réplicas de las debidas.",
     "none",
-    query(f"fs_namesystem_missing_blocks{ACTIVE}", "perdidos"),
-    query(f"fs_namesystem_corrupt_blocks{ACTIVE}", "corruptos"),
-    query(f"fs_namesystem_under_replicated_blocks{ACTIVE}", "con pocas réplicas"),
+    query(f"sum(fs_namesystem_missing_blocks{ACTIVE})", "perdidos"),
+    query(f"sum(fs_namesystem_corrupt_blocks{ACTIVE})", "corruptos"),
+    query(f"sum(fs_namesystem_under_replicated_blocks{ACTIVE})", "con pocas réplicas"),
 )
 
 CLUSTER_DASHBOARD = dashboard(
@@ -143,7 +144,7 @@ CLUSTER_DASHBOARD = dashboard(
             "Bloques Perdidos",
             "Bloques que nadie puede leer.",
             "none",
-            query(f"fs_namesystem_missing_blocks{ACTIVE}", "Bloques"),
+            query(f"sum(fs_namesystem_missing_blocks{ACTIVE})", "Bloques"),
             field=_worse(1, 1),
         ),
         widths=(9, 5, 5, 5),
@@ -160,13 +161,15 @@ HDFS_DASHBOARD = dashboard(
     row(
         5,
         _number("HDFS Ocupado", "Parte de HDFS que no está libre.", "percentunit", HDFS_USED, field=_worse(0.75, 0.85)),
-        _number("DataNodes Vivos", "DataNodes que dan señales.", "none", f"fs_namesystem_num_live_data_nodes{ACTIVE}"),
-        _number("Ficheros", "Ficheros y carpetas de HDFS.", "none", f"fs_namesystem_files_total{ACTIVE}"),
+        _number(
+            "DataNodes Vivos", "DataNodes que dan señales.", "none", f"sum(fs_namesystem_num_live_data_nodes{ACTIVE})"
+        ),
+        _number("Ficheros", "Ficheros y carpetas de HDFS.", "none", f"sum(fs_namesystem_files_total{ACTIVE})"),
         _number(
             "Bloques Perdidos",
             "Bloques que nadie puede leer.",
             "none",
-            f"fs_namesystem_missing_blocks{ACTIVE}",
+            f"sum(fs_namesystem_missing_blocks{ACTIVE})",
             field=_worse(1, 1),
         ),
     ),
@@ -177,10 +180,10 @@ HDFS_DASHBOARD = dashboard(
             "DataNodes",
             "DataNodes vivos, muertos, callados y retirándose.",
             "none",
-            query(f"fs_namesystem_num_live_data_nodes{ACTIVE}", "vivos"),
-            query(f"fs_namesystem_num_dead_data_nodes{ACTIVE}", "muertos"),
-            query(f"fs_namesystem_stale_data_nodes{ACTIVE}", "callados"),
-            query(f"fs_namesystem_num_decommissioning_data_nodes{ACTIVE}", "retirándose"),
+            query(f"sum(fs_namesystem_num_live_data_nodes{ACTIVE})", "vivos"),
+            query(f"sum(fs_namesystem_num_dead_data_nodes{ACTIVE})", "muertos"),
+            query(f"sum(fs_namesystem_stale_data_nodes{ACTIVE})", "callados"),
+            query(f"sum(fs_namesystem_num_decommissioning_data_nodes{ACTIVE})", "retirándose"),
         ),
         BLOCKS_PANEL,
     ),
@@ -219,8 +222,10 @@ HDFS_DASHBOARD = dashboard(
                 "Espera en el NameNode",
                 "Lo que espera y lo que tarda una llamada de un cliente.",
                 "s",
-                query('rpc_rpc_queue_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "espera"),
-                query('rpc_rpc_processing_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "tarda"),
+                query('rpc_rpc_queue_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "espera {{instance}}"),
+                query(
+                    'rpc_rpc_processing_time_avg_time{servername="ClientNamenodeProtocol"} / 1000', "tarda {{instance}}"
+                ),
             ),
             timeseries(
                 "Heap de HDFS",
@@ -247,14 +252,14 @@ YARN_DASHBOARD = dashboard(
             "Esperan",
             "Aplicaciones que esperan recursos.",
             "none",
-            f"queue_metrics_apps_pending{ROOT}",
+            f"sum(queue_metrics_apps_pending{ROOT})",
             field=_worse(1, 10),
         ),
         _number(
             "Nodos no Sanos",
             "Nodos a los que YARN no da nada.",
             "none",
-            "cluster_metrics_num_unhealthy_n_ms",
+            "sum(cluster_metrics_num_unhealthy_n_ms)",
             field=_worse(1, 1),
         ),
     ),
@@ -264,24 +269,24 @@ YARN_DASHBOARD = dashboard(
             "Memoria por Cola",
             "Memoria repartida en cada cola, la que se pide y la que queda.",
             "bytes",
-            query('1048576 * queue_metrics_allocated_mb{queue!="root"}', "{{queue}}"),
-            query(f"1048576 * queue_metrics_pending_mb{ROOT}", "se pide"),
-            query(f"1048576 * queue_metrics_available_mb{ROOT}", "queda"),
+            query('1048576 * sum by (queue) (queue_metrics_allocated_mb{queue!="root"})', "{{queue}}"),
+            query(f"1048576 * sum(queue_metrics_pending_mb{ROOT})", "se pide"),
+            query(f"1048576 * sum(queue_metrics_available_mb{ROOT})", "queda"),
         ),
         timeseries(
             "Núcleos",
             "Núcleos repartidos, libres y pedidos.",
             "none",
-            query(f"queue_metrics_allocated_v_cores{ROOT}", "repartidos"),
-            query(f"queue_metrics_available_v_cores{ROOT}", "libres"),
-            query(f"queue_metrics_pending_v_cores{ROOT}", "pedidos"),
+            query(f"sum(queue_metrics_allocated_v_cores{ROOT})", "repartidos"),
+            query(f"sum(queue_metrics_available_v_cores{ROOT})", "libres"),
+            query(f"sum(queue_metrics_pending_v_cores{ROOT})", "pedidos"),
         ),
         timeseries(
             "Contenedores",
             "Contenedores repartidos y los que se piden.",
             "none",
-            query(f"queue_metrics_allocated_containers{ROOT}", "repartidos"),
-            query(f"queue_metrics_pending_containers{ROOT}", "se piden"),
+            query(f"sum(queue_metrics_allocated_containers{ROOT})", "repartidos"),
+            query(f"sum(queue_metrics_pending_containers{ROOT})", "se piden"),
         ),
     ),
     row(
@@ -291,8 +296,8 @@ YARN_DASHBOARD = dashboard(
             "Aplicaciones Terminadas",
             "Las que acaban bien y las que fallan, por minuto.",
             "suffix:apps/min",
-            query(f"rate(queue_metrics_apps_completed{ROOT}[5m]) * 60", "bien"),
-            query(f"rate(queue_metrics_apps_failed{ROOT}[5m]) * 60", "fallan"),
+            query(f"sum(rate(queue_metrics_apps_completed{ROOT}[5m])) * 60", "bien"),
+            query(f"sum(rate(queue_metrics_apps_failed{ROOT}[5m])) * 60", "fallan"),
         ),
         STATES_PANEL,
     ),
@@ -381,7 +386,8 @@ NODES_DASHBOARD = dashboard(
             "Procesos que corren o esperan, por núcleo: más de 1 es cola.",
             "none",
             query(
-                f'{_on("node_load5")} / on (instance) count by (instance) (node_cpu_seconds_total{{mode="idle"}})',
+                f"{_on('node_load5')} / on (instance, cluster) "
+                'count by (instance, cluster) (node_cpu_seconds_total{mode="idle"})',
                 "{{instance}}",
             ),
         ),
