@@ -25,8 +25,9 @@ readonly self=${BASH_SOURCE[0]}
 strict=no
 doing="starting"
 
+# Where nobody can read it, all else goes on.
 say() {
-    printf '%(%FT%T%z)T %s\n' -1 "$*"
+    printf '%(%FT%T%z)T %s\n' -1 "$*" || true
 }
 
 # Says what is done now. When it fails, these words say what failed.
@@ -44,8 +45,9 @@ die() {
 # shellcheck disable=SC2317  # called by a trap
 leave() {
     local status=$1
+    set +e
     if ((status)); then
-        say "FAILED ($status) when $doing. The host is not watched; see $log" >&2
+        say "FAILED ($status) when $doing. The host is not watched." >&2
         [[ $strict == yes ]] || status=0
     fi
     exit "$status"
@@ -129,9 +131,13 @@ fetch() {
     esac
 }
 
-# Returns one of the lines of the bundle's settings.
+optional() {
+    awk -v name="$1" '$1 == name { print $2 }' "$home/bundle/settings"
+}
+
+# Returns one of the lines of the bundle's settings, which has to be there.
 setting() {
-    awk -v name="$1" '$1 == name { print $2; found = 1 } END { exit !found }' "$home/bundle/settings" ||
+    optional "$1" | grep . ||
         die "The bundle has no $1: make it anew with playbooks/hosts_bundle.yml."
 }
 
@@ -174,8 +180,9 @@ install_configuration() {
 # What the unit runs. Its output is the log.
 run() {
     strict=yes
-    trap 'leave $?' EXIT
-    local port tries
+    # The key lies where the service reads it, and nowhere else.
+    trap 'status=$?; rm -rf "$home/bundle" "$home/bundle.tar.gz"; leave $status' EXIT
+    local port proxy tries
     start "fetching the bundle"
     umask 077
     fetch "$(<"$home/source")" "$home/bundle.tar.gz"
@@ -185,10 +192,13 @@ run() {
     rm "$home/bundle.tar.gz"
     umask 022
     port=$(setting port)
+    proxy=$(optional proxy)
+    if [[ -n $proxy ]]; then
+        https_proxy=$proxy http_proxy=$proxy no_proxy=$(optional no_proxy)
+        export https_proxy http_proxy no_proxy
+    fi
     install_release
     install_configuration
-    # The key lies where the service reads it, and nowhere else.
-    rm -rf "$home/bundle"
     start "starting it"
     systemctl daemon-reload
     systemctl enable --quiet node_exporter.service

@@ -30,8 +30,9 @@ readonly self=${BASH_SOURCE[0]}
 strict=no
 doing="starting"
 
+# Where nobody can read it, all else goes on.
 say() {
-    printf '%(%FT%T%z)T %s\n' -1 "$*"
+    printf '%(%FT%T%z)T %s\n' -1 "$*" || true
 }
 
 # Says what is done now. When it fails, these words say what failed.
@@ -49,6 +50,7 @@ die() {
 # shellcheck disable=SC2317  # called by a trap
 leave() {
     local status=$1
+    set +e
     if ((status)); then
         say "FAILED ($status) when $doing. The monitoring of this node is not complete; see $log" >&2
         [[ $strict == yes ]] || status=0

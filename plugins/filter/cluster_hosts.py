@@ -46,7 +46,14 @@ def host_login_problems(settings: Mapping[str, Any], needed: bool) -> list[str]:
     :param needed: whether there are other hosts than the primary node
     """
     problems = certificate_problems(settings["certificate"], settings["key"], "node_exporter_tls_")
-    if needed or not is_loopback(settings["listen_address"]):
+    guarded = settings["password"] and settings["certificate"]
+    if not needed and not guarded and not is_loopback(settings["listen_address"]):
+        return [
+            *problems,
+            f"node_exporter_listen_address is {settings['listen_address']}, and this cluster has no core and task "
+            "nodes, and so no login for what would leave the host: remove that line.",
+        ]
+    if needed:
         empty = [name for name in ("password", "tls_certificate") if not settings[name.removeprefix("tls_")]]
         problems += [
             f"node_exporter_{name} is empty, and what node_exporter tells leaves its host: remove that line."

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, certificate_server_name
-from ansible_collections.emr.monitoring.plugins.filter.listen import url_host
+from ansible_collections.emr.monitoring.plugins.filter.listen import is_host, url_host
 from ansible_collections.emr.monitoring.plugins.filter.meant import meant_list
 
 # What Hadoop serves at /prom and nobody looks at, or whose names hold the ids of containers: three quarters of it.
@@ -152,6 +152,15 @@ def cluster_problems(settings: Mapping[str, Any], has_workers: bool, masters: in
         )
     for option in sorted(EC2_OWN & set(settings["ec2"] or {})):
         problems.append(f"emr_cluster_ec2 holds {option}, which the role writes: remove it.")
+    problems += _address_problems(settings)
+    for name, port in (settings["hadoop"] or {}).items():
+        if name.endswith("_port") and not 0 < int(port) < 65536:
+            problems.append(f"emr_cluster_hadoop.{name} is {port}: choose a port from 1 to 65535.")
+    if lost := sorted(set(settings["task"]) - set(settings["hosts"]["others"])):
+        problems.append(
+            f"{' and '.join(lost)} of the group emr_task are not in emr_workers, so that nothing watches the hosts "
+            "themselves: make emr_task a child of emr_workers."
+        )
     if not settings["primaries"]:
         problems.append("emr_cluster_primaries is empty: name the host of the NameNode and the ResourceManager.")
     if settings["discovery"] == "ec2":
@@ -168,6 +177,22 @@ def cluster_problems(settings: Mapping[str, Any], has_workers: bool, masters: in
                 "asked twice. Remove the group, or set emr_cluster_discovery: inventory."
             )
     return problems
+
+
+def _address_problems(settings: Mapping[str, Any]) -> list[str]:
+    """Say which names of hosts are none, such as one with a port."""
+    named = [("emr_cluster_primaries", "holds", str(name)) for name in settings["primaries"]]
+    named += [
+        (f"emr_cluster_address (or ansible_host) of {host}", "is", str(address))
+        for group in ("core", "task")
+        for host, address in settings[group].items()
+    ]
+    return [
+        f"{what} {verb} {address!r}: write the name or the address of a host alone, such as "
+        "ip-172-31-0-11.ec2.internal."
+        for what, verb, address in named
+        if not is_host(address)
+    ]
 
 
 class FilterModule:

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback
+from ansible_collections.emr.monitoring.plugins.plugin_utils.shared import hosts_of_play, is_one
 
 DOCUMENTATION = r"""
 name: shared_alertmanagers
@@ -49,8 +50,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **_: Any) -> list[str]:
         """Return the sentences about the host whose variables these are."""
         known = variables or {}
-        # By the inventory alone, without the defaults of roles: what one generates is another one on each host.
-        hosts = {name: known["hostvars"][name] for name in known["ansible_play_hosts_all"]}
+        hosts = hosts_of_play(known)
         own = hosts[known["inventory_hostname"]]
         sharing = {name: host for name, host in hosts.items() if host.get("alertmanager_peers")}
         if own.get("alertmanager_peers") is None or not _is_several(own["alertmanager_peers"]):
@@ -59,10 +59,10 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         problems = [
             f"{variable} differs on {where}, whose Alertmanagers are to be one cluster: set one value for all of them."
             for variable in SAME
-            if not _is_one([host.get(variable) for host in sharing.values()])
+            if len({str(host.get(variable)) for host in sharing.values()}) > 1
         ]
         passwords = [host.get("alertmanager_password") for host in sharing.values()]
-        if None in passwords or not _is_one(passwords):
+        if not is_one(passwords):
             problems.append(
                 "alertmanager_password has to be one value for all of alertmanager_peers, since each Prometheus sends "
                 "its alerts to each of them: set it in the inventory, with Vault. It is not set, or differs, on "
@@ -105,8 +105,4 @@ def _is_several(peers: Any) -> bool:
 
 
 def _is_set(values: list[Any]) -> bool:
-    return all(values) and _is_one(values)
-
-
-def _is_one(values: list[Any]) -> bool:
-    return len({str(value) for value in values}) == 1
+    return all(values) and is_one(values)

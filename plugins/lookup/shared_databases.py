@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.emr.monitoring.plugins.plugin_utils.shared import hosts_of_play, is_one
 
 DOCUMENTATION = r"""
 name: shared_databases
@@ -49,8 +50,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         known = variables or {}
         if not known.get("grafana_database"):
             return []
-        # By the inventory alone, without the defaults of roles: what one generates is another one on each host.
-        hosts = {name: known["hostvars"][name] for name in known["ansible_play_hosts_all"]}
+        hosts = hosts_of_play(known)
         own = place(hosts[known["inventory_hostname"]].get("grafana_database"))
         sharing = {name: host for name, host in hosts.items() if place(host.get("grafana_database")) == own}
         where = " and ".join(sharing)
@@ -58,7 +58,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             f"{variable} has to be one value for all whose Grafana keeps its data in this grafana_database, and for "
             f"those that come after them: set it in the inventory, with Vault. It is not set, or differs, on {where}."
             for variable in terms
-            if not _is_one([host.get(variable) for host in sharing.values()])
+            if not is_one([host.get(variable) for host in sharing.values()])
         ]
         return problems + (_source_problems(sharing, where) if len(sharing) > 1 else [])
 
@@ -68,7 +68,7 @@ def _source_problems(sharing: Mapping[str, Any], where: str) -> list[str]:
     if any(host.get("grafana_prometheus_url") for host in sharing.values()):
         return []
     problems = []
-    if not _is_one([host.get("prometheus_password") for host in sharing.values()]):
+    if not is_one([host.get("prometheus_password") for host in sharing.values()]):
         problems.append(
             f"prometheus_password has to be one value on {where}: their Grafanas have one database, and so one data "
             "source, with which each asks its own Prometheus. Set it in the inventory, with Vault; or have all ask "
@@ -80,7 +80,3 @@ def _source_problems(sharing: Mapping[str, Any], where: str) -> list[str]:
             "one data source, which trusts one: use tls_certificate and tls_key for all of them."
         )
     return problems
-
-
-def _is_one(values: list[Any]) -> bool:
-    return None not in values and len({str(value) for value in values}) == 1

@@ -9,10 +9,15 @@ from ansible_collections.emr.monitoring.plugins.module_utils.questions import sh
 
 # What Hadoop says at its own page of metrics; see docs/cluster.md.
 HADOOP = "/prom"
+NO_TLS = "It does not speak TLS: is scheme in emr_cluster_hadoop right?"
 HADOOP_REMEDIES = {
-    "404": "It does not serve its metrics. Give the cluster the classification core-site with "
+    "status 404": "It does not serve its metrics. Give the cluster the classification core-site with "
     '{"hadoop.prometheus.endpoint.enabled": "true"}: docs/cluster.md says how.',
-    "401": "It wants to know who asks: set params in emr_cluster_hadoop.",
+    "status 401": "It wants to know who asks: set params in emr_cluster_hadoop. Prometheus does not speak Kerberos, "
+    "which would have to leave /prom out: docs/cluster.md.",
+    "x509": "Is ca in emr_cluster_hadoop the authority that signed its certificate?",
+    "HTTP response to HTTPS client": NO_TLS,
+    "does not look like a TLS handshake": NO_TLS,
     "unsupported Content-Type": "This is no page of Hadoop's metrics: is its port in emr_cluster_hadoop right?",
 }
 # The job of the hosts' own metrics, as plugins/filter/cluster_jobs.py names it.
@@ -21,6 +26,10 @@ HOST_NOT_THERE = (
     "On that host: does node_exporter.service run? Where it installed itself, "
     "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log says why not. Does its "
     "security group let this node in?"
+)
+HOST_OTHER_LOGIN = (
+    "That host has another login or certificate than this node. One of emr_workers gets them by site.yml; one that "
+    "came by itself keeps what was in the bundle when it came: docs/cluster.md."
 )
 # The daemons that are UP and yet tell nothing of use, of the jobs that plugins/filter/cluster_jobs.py makes.
 HADOOP_JOBS = {"hdfs", "yarn"}
@@ -65,7 +74,7 @@ def missing_right(error: str) -> str:
 def cluster_remedy(job: str, url: str, error: str) -> str:
     """Return what to look at where a target of the cluster is down; empty for one of another job."""
     if job == HOSTS:
-        return HOST_NOT_THERE
+        return HOST_OTHER_LOGIN if "status 401" in error or "x509" in error else HOST_NOT_THERE
     if url.partition("?")[0].endswith(HADOOP):
         return next((remedy for sign, remedy in HADOOP_REMEDIES.items() if sign in error), HADOOP_NOT_THERE)
     return ""

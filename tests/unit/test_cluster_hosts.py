@@ -44,12 +44,13 @@ def test_a_node_is_reached_by_what_the_primary_knows_it_by() -> None:
     [
         ({}, True, []),
         ({"password": "", "certificate": "", "key": ""}, False, []),
+        ({"listen_address": "10.0.0.5"}, False, []),
         ({"password": ""}, True, ["node_exporter_password is empty"]),
         ({"certificate": "", "key": ""}, True, ["node_exporter_tls_certificate is empty"]),
         (
             {"password": "", "certificate": "", "key": "", "listen_address": "10.0.0.5"},
             False,
-            ["node_exporter_password is empty", "node_exporter_tls_certificate is empty"],
+            ["node_exporter_listen_address is 10.0.0.5, and this cluster has no core and task nodes"],
         ),
         ({"key": sign("other").key}, True, ["node_exporter_tls_key does not belong to node_exporter_tls_certificate"]),
         ({"key": ""}, True, ["node_exporter_tls_certificate is set and node_exporter_tls_key is not"]),

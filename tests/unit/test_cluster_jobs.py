@@ -148,6 +148,28 @@ def test_what_cannot_be_found_is_refused_by_name() -> None:
     assert "emr_cluster_ec2 holds port" in written
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"primaries": ["ip-1", "ip-2:9870"]}, ["emr_cluster_primaries holds 'ip-2:9870': write the name"]),
+        ({"primaries": ["ip-1,ip-2", "fd00::1"]}, ["emr_cluster_primaries holds 'ip-1,ip-2'"]),
+        ({"core": {"a": "10.0.0.300"}}, ["emr_cluster_address (or ansible_host) of a is '10.0.0.300'"]),
+        (
+            {"task": {"t": "http://t"}},
+            ["emr_cluster_address (or ansible_host) of t is 'http://t'", "t of the group emr_task"],
+        ),
+        ({"task": {"t": "ip-9"}}, ["t of the group emr_task are not in emr_workers"]),
+        (
+            {"hadoop": {"namenode_port": 0, "datanode_port": 99999}},
+            ["emr_cluster_hadoop.namenode_port is 0", "emr_cluster_hadoop.datanode_port is 99999"],
+        ),
+    ],
+)
+def test_what_would_never_be_reached_is_refused(change: dict[str, Any], expected: list[str]) -> None:
+    problems = cluster_problems({**SETTINGS, **change}, has_workers=True)
+    assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
+
+
 def test_how_often_a_discovery_asks_is_known() -> None:
     found = [*jobs(**EC2).values(), {"job_name": "mine", "file_sd_configs": [{"refresh_interval": "5m"}, {}]}]
     assert discoveries(found) == {"node": 60, "hdfs": 60, "yarn": 60, "mine": 300}

@@ -347,9 +347,20 @@ def test_a_daemon_that_tells_nothing_is_told_from_one_that_is_still_starting() -
         ),
         ("server returned HTTP status 404 Not Found", "hadoop.prometheus.endpoint.enabled"),
         ("server returned HTTP status 401 PseudoAuth", "set params in emr_cluster_hadoop"),
+        ("server returned HTTP status 401 Unauthorized", "does not speak Kerberos"),
+        (
+            'Get "https://i-1:9871/prom": tls: failed to verify certificate: x509: certificate signed by unknown',
+            "Is ca in",
+        ),
+        ('Get "https://i-1:9870/prom": http: server gave HTTP response to HTTPS client', "is scheme in"),
+        ('Get "https://i-1:9870/prom": tls: first record does not look like a TLS handshake', "is scheme in"),
+        # The name of a host is no status.
+        (
+            'Get "http://i-0ab4041401234567a:9870/prom": dial tcp 10.0.0.1:9870: connect: connection refused',
+            "Does the daemon",
+        ),
         ("dial tcp 127.0.0.1:9870: connect: connection refused", "Does the daemon run"),
     ],
-    ids=["HTML", "not enabled", "wants to know who asks", "closed"],
 )
 def test_what_hadoop_does_instead_of_metrics_has_a_remedy_of_its_own(error: str, remedy: str) -> None:
     (sentence,) = down([target("down", "hdfs", error, scrapeUrl="http://ip-1:9870/prom?user.name=x")])
@@ -359,6 +370,9 @@ def test_what_hadoop_does_instead_of_metrics_has_a_remedy_of_its_own(error: str,
 def test_a_host_that_is_down_is_looked_at_on_that_host() -> None:
     (sentence,) = down([target("down", "node", "connection refused")])
     assert "/mnt/var/log/bootstrap-actions/emr-monitoring/node_exporter.log" in sentence
+    for error in ("server returned HTTP status 401 Unauthorized", "tls: failed to verify certificate: x509: unknown"):
+        (sentence,) = down([target("down", "node", error)])
+        assert "keeps what was in the bundle" in sentence
 
 
 def test_a_long_name_moves_no_other_row() -> None:

@@ -132,6 +132,9 @@ def bundle(playbook: Playbook, run: Run, variables: dict[str, Any], primary: Nod
     done = run("site.yml")
     assert done.returncode == 0, done.stdout
     yield folder / "hosts/hosts.tar.gz"
+    done = run("playbooks/uninstall.yml", "--tags=node_exporter", "-e", "uninstall_purge_data=true")
+    assert done.returncode == 0, done.stdout
+    assert not (folder / "hosts").exists()
     done = playbook("site.yml")
     assert done.returncode == 0, done.stdout
 
@@ -160,7 +163,12 @@ def watched(core: Node, bundle: Path) -> Iterator[Node]:
         f"cat {LOG}"
     )
     yield core
-    core.run(
+    remove_from(core)
+
+
+def remove_from(node: Node) -> None:
+    """Take away what the action has put on a node."""
+    node.run(
         "systemctl disable --quiet --now node_exporter; systemctl stop emr-monitoring-hosts; cd /etc/systemd/system; "
         "rm -rf node_exporter.service emr-monitoring-hosts.service /etc/node_exporter /mnt/node_exporter "
         "/mnt/emr-monitoring-hosts; userdel node_exporter; systemctl daemon-reload"
@@ -205,6 +213,31 @@ def test_a_node_that_appears_is_scraped_and_one_that_leaves_is_not(watched: Node
     ec2.leaves(instance)
 
 
+@pytest.mark.usefixtures("watched")
+def test_a_node_that_can_fetch_nothing_has_the_release_in_its_bundle(
+    run: Run, bundle: Path, primary: Node, variables: dict[str, Any]
+) -> None:
+    other = Node(f"{primary.name}-core-2")
+    archive = f"file://{variables['testbed_cache']}/archives/{variables['testbed_archives']['node_exporter']}"
+    own = {"node_exporter_url": archive, "node_exporter_port": 443, "node_exporter_listen_address": "172.31.0.10"}
+    try:
+        done = run("playbooks/hosts_bundle.yml", **own)
+        assert done.returncode == 0, done.stdout
+        assert json.loads(bundle.with_name("variables.json").read_text())["node_exporter_port"] == 443
+        assert boot(other, bundle, "s3://bucket/hosts.tar.gz").returncode == 0
+        assert poll(lambda: "This host is watched." in other.run(f"cat {LOG} 2>/dev/null || true"), 30), other.run(
+            f"cat {LOG}"
+        )
+        # Its own addresses, and a port that is for root alone.
+        assert "*:443" in other.run("ss --listening --tcp --numeric --no-header")
+    finally:
+        remove_from(other)
+        other.run(f"rm -f {LOG}")
+        for left in bundle.parent.glob("bundle/*.tar.gz"):
+            left.unlink()
+        assert run("playbooks/hosts_bundle.yml").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -231,6 +264,9 @@ def test_the_primary_node_is_left_alone(bundle: Path, primary: Node) -> None:
     assert (done.returncode, "there is nothing to do" in done.stdout) == (0, True)
     assert primary.run("stat --format=%Y /etc/node_exporter/web.yml") == before
     assert primary.run("ls -d /mnt/emr-monitoring-hosts 2>/dev/null || true") == ""
+    # EMR ends an instance whose action does not end well, such as one whose disk for its output is full.
+    for arguments in ("s3://bucket/hosts.tar.gz", ""):
+        primary.run(f"su hadoop -c '{BUCKET}/hosts.sh {arguments} >/dev/full 2>&1'")
 
 
 def test_a_discovery_without_the_right_is_named_at_the_end_of_the_run(run: Run, bundle: Path, primary: Node) -> None:

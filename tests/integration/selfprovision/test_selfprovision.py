@@ -173,6 +173,10 @@ def test_a_source_that_cannot_be_had_is_tried_again_and_then_said(host: Host) ->
     assert "nothing.tar.gz': No such file or directory" in log(host)
 
 
+def test_an_output_that_nobody_can_read_is_no_reason_to_end_the_instance(host: Host) -> None:
+    assert host.run(f"{BUCKET}/provision.sh --nonsense >/dev/full 2>&1").rc == 0
+
+
 @pytest.mark.usefixtures("_quick_tries")
 def test_what_ansible_refuses_is_said_and_harms_nothing(host: Host) -> None:
     services = [unit_properties(host, unit, "MainPID") for unit in UNITS]
