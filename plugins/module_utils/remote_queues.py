@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 INTERVAL = 0.5
-LINE = re.compile(r'^prometheus_remote_storage_(\w+)\{[^}]*?\bremote_name="([^"]*)"[^}]*\}[ \t]+(\S+)', re.MULTILINE)
+# The address of an endpoint may hold a brace.
+LINE = re.compile(r'^prometheus_remote_storage_(\w+)\{.*?\bremote_name="([^"]*)".*\}[ \t]+(\S+)', re.MULTILINE)
 NEWEST, STARTED = "prometheus_remote_storage_highest_timestamp_in_seconds", "process_start_time_seconds"
 PLAIN = re.compile(rf"^({NEWEST}|{STARTED})[ \t]+(\S+)", re.MULTILINE)
 

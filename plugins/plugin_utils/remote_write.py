@@ -186,6 +186,8 @@ def _login_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
         )
     elif bool(sigv4.get("access_key")) != bool(sigv4.get("secret_key")):
         yield f"{where}.sigv4 has but one of access_key and secret_key: write both, or none where the node has a role."
+    elif sigv4.get("access_key") and entry["name"] == "default":
+        yield f"{where} has keys of AWS, and by this name all entries without any would sign with them: rename it."
     elif sigv4.get("access_key") and sigv4.get("profile"):
         yield f"{where}.sigv4 has a profile and keys of its own: leave one of them out."
     for path in (*IN_FILES, ("sigv4", "access_key"), ("sigv4", "secret_key")):

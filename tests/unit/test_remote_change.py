@@ -25,7 +25,7 @@ def page(**remotes: tuple[float, float, float]) -> str:
     """Return metrics as Prometheus 3.13 has them: by endpoint the newest sample sent, the newest, how many wait."""
     lines = [f"process_start_time_seconds {STARTED}"]
     for name, (sent, newest, waiting) in remotes.items():
-        labels = f'{{remote_name="{name}",url="https://x/?a={{}}"}}'.replace("{}", "")
+        labels = f'{{remote_name="{name}",url="https://x/?a={{b}}"}}'
         lines += [
             f"prometheus_remote_storage_queue_highest_sent_timestamp_seconds{labels} {sent:.12e}",
             f"prometheus_remote_storage_queue_highest_timestamp_seconds{labels} {newest:.12e}",

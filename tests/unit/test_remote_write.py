@@ -219,6 +219,10 @@ def test_a_file_for_google_or_azure_is_named_in_full() -> None:
         ),
         ({"name": "a", "url": URL, "basic_auth": "needle"}, "a.basic_auth is a text: write a mapping"),
         ({"name": "a", "url": URL, "tls_config": ["needle"]}, "a.tls_config is a list: write a mapping"),
+        (
+            {"name": "default", "url": URL, "sigv4": {"region": "r", "secret_key": "needle", "access_key": "y"}},
+            "by this name all entries without any would sign with them",
+        ),
         ({"name": "a", "url": URL, "oauth2": {}}, "a.oauth2 has no client_id and no token_url"),
         ({"name": "a", "url": URL, "oauth2": {"client_id": "c", "token_url": None}}, "a.oauth2 has no token_url"),
         ({"name": "a", "url": URL, "sigv4": {"region": "r", "secret_key": "x"}}, "has but one of access_key and"),
