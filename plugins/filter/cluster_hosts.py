@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -80,6 +81,15 @@ def other_login_problems(settings: Mapping[str, Any], known: Mapping[str, Any]) 
     return problems
 
 
+def pattern_problems(pattern: Any) -> list[str]:
+    """Say what is wrong with the regular expression of the units, at which node_exporter would end."""
+    try:
+        re.compile(str(pattern))
+    except re.error as error:
+        return [f"node_exporter_units is {pattern!r}, which is no regular expression ({error}): mend it."]
+    return []
+
+
 def hosts_ready_at(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> float:
     """Return when the last node_exporter that this run restarted on one of the hosts was ready; 0 without any."""
     runs = [hostvars[host].get("__node_exporter_run") or {} for host in hosts]
@@ -114,6 +124,7 @@ class FilterModule:
             "host_login_problems": host_login_problems,
             "host_targets": host_targets,
             "other_login_problems": other_login_problems,
+            "pattern_problems": pattern_problems,
             "plain_files": plain_files,
             "hosts_not_watched": hosts_not_watched,
             "hosts_ready_at": hosts_ready_at,

@@ -12,6 +12,7 @@ from ansible_collections.emr.monitoring.plugins.filter.cluster_hosts import (
     hosts_not_watched,
     hosts_ready_at,
     other_login_problems,
+    pattern_problems,
 )
 
 from tests.certificates import sign
@@ -61,6 +62,12 @@ def test_nothing_leaves_a_host_without_a_login_and_a_certificate(
 ) -> None:
     problems = host_login_problems({**SHARED, "listen_address": "127.0.0.1", **written}, needed)
     assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
+
+
+def test_units_that_are_no_pattern_are_refused_where_they_are_written() -> None:
+    assert pattern_problems("(hadoop|spark).*") == []
+    (problem,) = pattern_problems("(hadoop")
+    assert problem.startswith("node_exporter_units is '(hadoop', which is no regular expression")
 
 
 def test_what_is_said_for_one_host_alone_is_refused_and_not_shown() -> None:
