@@ -119,6 +119,14 @@ class Service:
         # Only now: a run that is killed before this is made up for by the next one.
         note_load(self.name, state.process, self.since)
 
+    def _loads_again(self, state: State) -> bool:
+        """Have the service load its configuration again, if it does; its login may be another one than this run has."""
+        try:
+            self.reload(state)
+        except UnitError:
+            return False
+        return True
+
     def load_status(self, state: State) -> tuple[float | None, bool, str]:
         """Return when the configuration was last loaded, if a later load was refused, and what is amiss."""
         if not self.loaded:
@@ -261,9 +269,7 @@ class Service:
         state = self.state()
         for action in ("daemon-reload", "enable" if enabled else "disable"):
             self.act(action)
-        if reload and state.active == "active":
-            self.reload(state)
-        else:
+        if not (reload and state.active == "active" and self._loads_again(state)):
             # What hangs is killed only after a while, which is no part of the time that the old service has to start.
             for action in ("stop", "reset-failed", "start"):
                 self.act(action)

@@ -279,6 +279,8 @@ def main() -> None:
     if not module.params["payload"]:
         module.fail_json("service works by its action plugin alone.")
     os.umask(0o022)
+    # Where a run begins is the home of the user that it comes by, in which no other user may be: Grafana panics there.
+    os.chdir("/")
     module.run_command_environ_update = {"LC_ALL": "C", "SYSTEMD_COLORS": "0"}
     run = ServiceRun(
         module.params, module.run_command, module.check_mode, partial(module.set_default_selinux_context, changed=False)

@@ -737,6 +737,18 @@ def test_a_process_that_runs_since_before_only_loads_again_what_was_put_back(
     assert service.actions[-1] == action
 
 
+def test_a_process_that_does_not_load_what_was_put_back_starts_with_it(node: Node) -> None:
+    """Such as where the login that it has is not the one of the run that failed."""
+
+    def refuse() -> None:
+        raise UnitError("did not load its configuration again: HTTP 401")
+
+    node.hooks["reload"] = refuse
+    service = node.service()
+    service.run_again(READY, enabled=True, reload=True)
+    assert service.actions[-3:] == ["stop", "reset-failed", "start"]
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         expected = "Basic " + base64.b64encode(b"me:p:w \xc3\xa9").decode()
