@@ -93,11 +93,14 @@ class Window:
     """What was scraped since a moment.
 
     :ivar since: in seconds since the epoch
+    :ivar stopping: from when to when Prometheus stopped and started, where a run did that: a scrape that ends meanwhile
+        is in its own storage and no longer sent
     """
 
     near: Api
     far: Far
     since: float
+    stopping: tuple[float, float] = (0, 0)
 
     def missing(self, until: float) -> dict[str, list[float]]:
         """Return the times of the samples that the node has and the storage has not, by target."""
@@ -105,7 +108,11 @@ class Window:
         here = times(self.near.data(f"/api/v1/query?{urlencode({'query': query, 'time': until})}")["data"]["result"])
         there = times(self.far.ask(query, until))
         assert sum(map(len, here.values())) > 0, "nothing was scraped"
-        found = {target: sorted(at - there.get(target, set())) for target, at in here.items()}
+        begin, end = self.stopping
+        found = {
+            target: sorted(time for time in at - there.get(target, set()) if not begin <= time <= end)
+            for target, at in here.items()
+        }
         return {target: lacking for target, lacking in found.items() if lacking}
 
 

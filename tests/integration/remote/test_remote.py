@@ -130,6 +130,12 @@ def test_while_it_is_away_other_changes_go_through_and_a_restart_does_not(
     assert done.returncode == 0, done.stdout
     assert process(host, UNIT) != before
     assert "cortex: accepted" in words(done)
+    moments = ("ActiveExitTimestamp", "ActiveEnterTimestamp")
+    shown = host.check_output(f"systemctl show {UNIT} --timestamp=unix --property={','.join(moments)}")
+    stopped, started = sorted(float(line.partition("@")[2]) for line in shown.splitlines())
+    # Whole seconds; and it is only that one scrape.
+    assert started - stopped < 5
+    nothing_lost.stopping = (stopped, started + 1)
 
 
 @pytest.mark.usefixtures("_as_it_was")
