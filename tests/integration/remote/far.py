@@ -56,11 +56,18 @@ class Far:
 
     def answer(self, status: int) -> None:
         """Have the proxy answer each request with a status, or again ask Cortex where it is 0."""
-        config, mark = "/etc/haproxy/haproxy.cfg", "# instead of Cortex"
-        line = f"  http-request return status {status} hdr Location https://elsewhere/ {mark}"
+        self._begin_with(f"http-request return status {status} hdr Location https://elsewhere/" if status else "")
+
+    def demand(self, header: str, value: str) -> None:
+        """Have the proxy let nobody read who does not send a header, as a storage with tenants does."""
+        self._begin_with(f"http-request deny unless {{ path_beg /api/v1/push }} or {{ req.hdr({header}) {value} }}")
+
+    def _begin_with(self, rule: str) -> None:
+        """Have the proxy apply a rule before it asks Cortex, in place of the one of before, or none."""
+        config, mark = "/etc/haproxy/haproxy.cfg", "# before Cortex"
         self.run(f"sed -i '/{mark}/d' {config}")
-        if status:
-            self.run(f"sed -i '/default_backend/i {line}' {config}")
+        if rule:
+            self.run(f"sed -i '/default_backend/i \\  {rule} {mark}' {config}")
         self.run("systemctl reload haproxy")
 
     def passwords(self, one: str, other: str = "") -> None:

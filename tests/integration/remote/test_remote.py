@@ -170,7 +170,8 @@ def test_what_another_status_puts_off_is_said_and_sent_again(
     far.answer(0)
 
 
-def test_grafana_reads_from_the_storage(playbook: Playbook, grafana: Api, variables: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("_as_it_was")
+def test_grafana_reads_from_the_storage(far: Far, playbook: Playbook, grafana: Api, variables: dict[str, Any]) -> None:
     certificate = PROJECT / ".cache/testbed" / f"{variables['inventory_hostname']}-metrics.pem"
     source = {
         "grafana_prometheus_url": "https://metrics/prometheus",
@@ -178,7 +179,9 @@ def test_grafana_reads_from_the_storage(playbook: Playbook, grafana: Api, variab
         "grafana_prometheus_password": PASSWORD,
         "grafana_prometheus_certificate": certificate.read_text(),
     }
-    done = playbook("site.yml", "--tags=grafana", **source)
+    far.demand("X-Scope-OrgID", "team-1")
+    refused(playbook("site.yml", "--tags=grafana", **source), "The data source prometheus does not work")
+    done = playbook("site.yml", "--tags=grafana", grafana_prometheus_headers={"X-Scope-OrgID": "team-1"}, **source)
     assert done.returncode == 0, done.stdout
     query = {"refId": "A", "datasource": {"uid": "prometheus"}, "expr": "count by (cluster) (up)", "instant": True}
     asked = {"from": "now-5m", "to": "now", "queries": [query]}
