@@ -76,13 +76,14 @@ class Remotes:
                 self.failing.append(f"prometheus_remote_write: {name} is {word}{said}{reason}.")
 
     def _reason(self, name: str, refused: bool) -> str:
-        """Return what Prometheus wrote of an endpoint last, which it does for one of several once a minute."""
+        """Return what Prometheus wrote of an endpoint last, and when: it does for one of several once a minute."""
         for line in self.journal():
             said = logfmt(line)
             # Whoever refuses may also close the connection, which is another error.
             about = said.get("remote_name") == name and (not refused or said.get("msg") == NON_RECOVERABLE)
             if about and "err" in said:
-                return f" ({shown(said['err'])})"
+                at = f"at {said['time'][11:19]} UTC: " if said.get("time", "").endswith("Z") else ""
+                return f" ({at}{shown(said['err'])})"
         return ""
 
 

@@ -32,6 +32,12 @@ def stands_still(prometheus: Api) -> bool:
     return bool(poll(lambda: counter(prometheus, "samples_retried_total") > before, 30))
 
 
+def journal_tells(host: Host, status: int) -> bool:
+    """Tell whether a status is what Prometheus wrote last of what it sends, which it does not each time."""
+    lines = "sudo journalctl --unit=prometheus --lines=500 --output=cat --no-pager | grep remote_name=.*err= | tail -1"
+    return f"HTTP status {status}" in host.check_output(lines)
+
+
 def test_a_run_that_changes_nothing_says_at_once_that_it_arrives(playbook: Playbook, nothing_lost: Window) -> None:
     done = playbook("site.yml")
     assert done.returncode == 0, done.stdout
@@ -150,10 +156,13 @@ def test_what_is_refused_later_is_said_and_is_an_alert(far: Far, playbook: Playb
 
 @pytest.mark.usefixtures("_as_it_was")
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 413])
-def test_what_another_status_refuses_is_said(far: Far, playbook: Playbook, prometheus: Api, status: int) -> None:
+def test_what_another_status_refuses_is_said(
+    far: Far, playbook: Playbook, prometheus: Api, host: Host, status: int
+) -> None:
     before = counter(prometheus, "samples_failed_total")
     far.answer(status)
     assert poll(lambda: counter(prometheus, "samples_failed_total") > before, 30)
+    assert poll(lambda: journal_tells(host, status), 70)
     done = playbook("site.yml", "--tags=prometheus")
     refused(done, "prometheus_remote_write: cortex is refused,", f"HTTP status {status}")
 
@@ -161,10 +170,11 @@ def test_what_another_status_refuses_is_said(far: Far, playbook: Playbook, prome
 @pytest.mark.usefixtures("_as_it_was")
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_another_status_puts_off_is_said_and_sent_again(
-    far: Far, playbook: Playbook, prometheus: Api, nothing_lost: Window, status: int
+    far: Far, playbook: Playbook, prometheus: Api, host: Host, nothing_lost: Window, *, status: int
 ) -> None:
     far.answer(status)
     assert stands_still(prometheus)
+    assert poll(lambda: journal_tells(host, status), 70)
     done = playbook("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB])
     refused(done, "prometheus_remote_write: cortex is not reachable since", f"HTTP status {status}")
     far.answer(0)
