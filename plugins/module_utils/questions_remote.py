@@ -18,7 +18,7 @@ FIRST = 40.0
 SECOND = 15.0
 # What is sent is older than that only where something does not go on.
 RECENT = 60.0
-# What Prometheus says where an endpoint refuses.
+# How what Prometheus says begins where an endpoint refuses, samples or what describes them.
 NON_RECOVERABLE = "non-recoverable error"
 ACCEPTED, REFUSED, AWAY, NOTHING, OPEN = "accepted", "refused", "not reachable", "nothing to be seen yet", ""
 
@@ -80,7 +80,7 @@ class Remotes:
         for line in self.journal():
             said = logfmt(line)
             # Whoever refuses may also close the connection, which is another error.
-            about = said.get("remote_name") == name and (not refused or said.get("msg") == NON_RECOVERABLE)
+            about = said.get("remote_name") == name and (not refused or said.get("msg", "").startswith(NON_RECOVERABLE))
             if about and "err" in said:
                 at = f"at {said['time'][11:19]} UTC: " if said.get("time", "").endswith("Z") else ""
                 return f" ({at}{shown(said['err'])})"

@@ -109,10 +109,15 @@ def test_the_reason_is_what_prometheus_wrote_last_of_it(tmp_path: Path) -> None:
         'remote_name=amp url=https://x/ err="status 401: \\"no\\" https://a:b@c/"',
         'level=ERROR msg="x" remote_name=amp err="older"',
     ]
+    described = 'level=ERROR msg="non-recoverable error while sending metadata" remote_name=amp err="status 400"'
     remotes = Remotes(["amp"], str(tmp_path), lambda: lines)
     for failed in (0, 5):
         remotes.judge(page(sent=1, attempts=9, failed=failed), time.time() - LONG_AGO, False)
     assert remotes.lines == ['amp: refused, 5 samples in 0 s (at 12:37:17 UTC: status 401: "no" https://c/)']
+    remotes = Remotes(["amp"], str(tmp_path), lambda: [described, *lines])
+    for failed in (0, 5):
+        remotes.judge(page(sent=1, attempts=9, failed=failed), time.time() - LONG_AGO, False)
+    assert remotes.lines == ["amp: refused, 5 samples in 0 s (status 400)"]
     remotes = Remotes(["amp"], str(tmp_path), lambda: lines)
     remotes.judge(page(sent=720, attempts=9, waiting=5), time.time() - LONG_AGO, False)
     assert remotes.lines == ["amp: not reachable since 12 min, 5 samples wait (broken pipe)"]
