@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.integration.node import Api
+from tests.integration.node import Api, poll
 
 # What each target sends whatever it is: its values tell nothing, its times tell which scrape is missing.
 COUNTED = 'up{job!=""}'
@@ -40,9 +40,27 @@ class Far:
         """Start some of the three again."""
         self.run(f"systemctl start {' '.join(f'cortex@{number}' for number in instances)}")
 
+    def start_all(self) -> None:
+        """Start the three anew, and let nobody in before they know each other.
+
+        What the first one took while it was alone, it would have alone, and two others that answer would not know it.
+        """
+        self.run("systemctl stop haproxy && systemctl restart cortex@1 cortex@2 cortex@3")
+        assert poll(lambda: all(self._known(number) == ["ACTIVE"] * 3 for number in (1, 2, 3)), 60)
+        self.run("systemctl start haproxy")
+
+    def _known(self, number: int) -> list[str]:
+        """Return the states of those that one of the three knows, itself among them."""
+        ask = f"curl --silent --header 'Accept: application/json' http://127.0.0.1:901{number}/ring || true"
+        try:
+            return [str(one["state"]) for one in json.loads(self.run(ask))["shards"]]
+        except ValueError:
+            return []
+
     def keep_blocks(self, flags: str) -> None:
         """Have the three keep their blocks in another place, as some flags say; without any in their own folder."""
-        self.run(f"echo 'BLOCKS={flags}' >/etc/cortex.env && systemctl restart cortex@1 cortex@2 cortex@3")
+        self.run(f"echo 'BLOCKS={flags}' >/etc/cortex.env")
+        self.start_all()
 
     def flush(self) -> None:
         """Have the three write what they hold in memory to where they keep their blocks."""

@@ -238,5 +238,5 @@ def test_all_three_die_with_their_disks(far: Far, prometheus: Api, nothing_lost:
     far.flush()
     far.lose_disks()
     assert stands_still(prometheus)
-    far.start(1, 2, 3)
+    far.start_all()
     assert poll(lambda: not nothing_lost.missing(until), 120), nothing_lost.missing(until)
