@@ -43,8 +43,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "self_provisioned": {"type": "str", "default": SELF_PROVISIONED},
 }
 CERTIFICATE = "tls_self_signed.pem"
-# Certificates, with their keys, that belong to one service, whose name theirs begin with.
-PAIRS = {"node_exporter": "node_exporter_tls.pem"}
+# Certificates, with their keys, whose names begin with that of their service.
+PAIRS = ("node_exporter_tls.pem",)
+# Whose secrets another service has, too, and asks with: on the node they are among those of that one.
+ASKED_BY = {"node_exporter": "prometheus"}
 # The key first, as the lookup self_signed_certificate writes them.
 CERTIFICATE_ON_NODE = ("/etc/prometheus/tls/key.pem", "/etc/prometheus/tls/certificate.pem")
 ALPHABET = string.ascii_letters + string.digits
@@ -149,8 +151,9 @@ def names_of(services: Collection[str], secrets: Sequence[str]) -> tuple[list[st
 
     :param secrets: the names of all secrets
     """
-    everything = [*secrets, *PAIRS.values()]
-    own = tuple(f"{service}_" for service in services)
+    everything = [*secrets, *PAIRS]
+    gone = {*services} - ASKED_BY.keys() | {name for name, other in ASKED_BY.items() if other in services}
+    own = tuple(f"{service}_" for service in gone)
     return [name for name in everything if name.startswith(own)], everything
 
 
