@@ -24,6 +24,8 @@ readonly self=${BASH_SOURCE[0]}
 
 strict=no
 doing="starting"
+# Which the bundle names, for the release.
+proxy='' no_proxy_for=''
 
 # Where nobody can read it, all else goes on.
 say() {
@@ -125,7 +127,11 @@ hand_over() {
 fetch() {
     case $1 in
         s3://*) aws s3 cp --only-show-errors "$1" "$2" ;;
-        http://* | https://*) curl --fail --silent --show-error --location --retry 3 --output "$2" "$1" ;;
+        http://* | https://*) (
+            # Not as arguments, which everybody on the node can read.
+            [[ -z $proxy ]] || export https_proxy=$proxy http_proxy=$proxy no_proxy=$no_proxy_for
+            curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"
+        ) ;;
         /*) cp "$1" "$2" ;;
         *) die "$1 is neither s3://... nor http(s)://... nor an absolute path." ;;
     esac
@@ -182,7 +188,7 @@ run() {
     strict=yes
     # The key lies where the service reads it, and nowhere else.
     trap 'status=$?; rm -rf "$home/bundle" "$home/bundle.tar.gz"; leave $status' EXIT
-    local port proxy tries
+    local port tries
     start "fetching the bundle"
     umask 077
     fetch "$(<"$home/source")" "$home/bundle.tar.gz"
@@ -193,10 +199,7 @@ run() {
     umask 022
     port=$(setting port)
     proxy=$(optional proxy)
-    if [[ -n $proxy ]]; then
-        https_proxy=$proxy http_proxy=$proxy no_proxy=$(optional no_proxy)
-        export https_proxy http_proxy no_proxy
-    fi
+    no_proxy_for=$(optional no_proxy)
     install_release
     install_configuration
     start "starting it"
