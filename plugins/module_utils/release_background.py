@@ -16,6 +16,8 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_install imp
 
 INTERVAL = 0.1
 WRITTEN_EVERY = 0.5
+# Who waits for an installation looks at it every few seconds.
+ABANDONED = 600.0
 # The file of an installation. Its process holds a lock on it for as long as it lives, and writes how far it is into it.
 JOB = "install-{}.json"
 JOBS = re.compile(r"install-[0-9a-f]{32}\.json")
@@ -51,12 +53,16 @@ def installed_within(release: Release, folder: str, seconds: float, job: str = "
     )
 
 
-def sweep(folder: str) -> None:
-    """Remove the files of installations whose end nobody waited for."""
+def sweep(folder: str, age: float = 0.0) -> None:
+    """Remove the files of installations whose end nobody waited for.
+
+    :param age: seconds since they ended: a younger one may be that of another run, which has not looked yet
+    """
     for left in filter(JOBS.fullmatch, os.listdir(folder) if os.path.isdir(folder) else []):
-        if not _runs(os.path.join(folder, left)):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, left))
+        path = os.path.join(folder, left)
+        with contextlib.suppress(FileNotFoundError):
+            if not _runs(path) and time.time() - os.stat(path).st_mtime >= age:
+                os.unlink(path)
 
 
 def _runs(path: str) -> bool:
@@ -82,7 +88,7 @@ def _status(path: str) -> dict[str, Any]:
 def _start(release: Release, folder: str) -> str:
     """Start the installation in a child that outlives this process and its terminal; return its name."""
     os.makedirs(folder, 0o700, exist_ok=True)
-    sweep(folder)
+    sweep(folder, ABANDONED)
     job = uuid.uuid4().hex
     path = os.path.join(folder, JOB.format(job))
     # Locked before anybody else looks at it and before there is a child, which inherits that.

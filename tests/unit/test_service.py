@@ -139,8 +139,31 @@ def test_what_a_killed_run_left_to_be_said_goes_with_the_next_one(node: Node) ->
     os.makedirs(folder(node))
     left = Path(folder(node), f"install-{'0' * 32}.json")
     left.write_text('{"error": "of yesterday"}')
+    os.utime(left, (0, 0))
     assert installed_within(release(node, pack(PROGRAM)), folder(node), 60) is None
     assert os.listdir(folder(node)) == []
+
+
+def test_why_one_failed_is_said_though_another_run_begins_before_anybody_has_looked(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, gate = release(node, pack(PROGRAM)), node.folder / "gate"
+
+    def fail() -> None:
+        raise ReleaseError("The checksum is wrong.")
+
+    with monkeypatch.context() as patched:
+        slow(patched, gate, fail)
+        found = pending(node, wanted)
+        gate.touch()
+        path = os.path.join(folder(node), release_background.JOB.format(found["job"]))
+        deadline = time.monotonic() + 60
+        while "checksum" not in Path(path).read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert installed_within(wanted, folder(node), 60) is None
+    monkeypatch.setattr(release_background, "is_installed", lambda _: False)
+    with pytest.raises(ReleaseError, match="The checksum is wrong"):
+        installed_within(wanted, folder(node), 60, found["job"])
 
 
 def test_one_that_was_killed_is_said_and_the_next_run_begins_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
