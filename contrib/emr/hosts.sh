@@ -84,6 +84,8 @@ UNIT
 # What EMR or a user runs: hands the work over to the unit, so that the node's start waits for no download.
 hand_over() {
     trap 'leave $?' EXIT
+    # Who reads what it says may be gone.
+    trap '' PIPE
     local argument bundle=''
     for argument in "$@"; do
         case $argument in

@@ -96,6 +96,8 @@ UNIT
 # What EMR or a user runs: hands the work over to the unit.
 hand_over() {
     trap 'leave $?' EXIT
+    # Who reads what it says may be gone.
+    trap '' PIPE
     local argument wait=no arguments=()
     for argument in "$@"; do
         case $argument in

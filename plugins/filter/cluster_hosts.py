@@ -10,6 +10,10 @@ from ansible_collections.emr.monitoring.plugins.filter.certificates import certi
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback, url_host
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import web_files
 
+# What Python's regular expressions have and Go's have not, and the other way round: github.com/google/re2/wiki/Syntax.
+NOT_IN_GO = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
+NOT_IN_PYTHON = re.compile(r"\(\?[imsU-]+\)|\\[pP](?:\{\^?\w+\}|\w)|\\z|\\Q.*?(?:\\E|$)")
+
 
 def host_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return by name of a host of the inventory the address by which the primary node reaches it.
@@ -83,8 +87,11 @@ def other_login_problems(settings: Mapping[str, Any], known: Mapping[str, Any]) 
 
 def pattern_problems(pattern: Any) -> list[str]:
     """Say what is wrong with the regular expression of the units, at which node_exporter would end."""
+    text = str(pattern)
+    if found := NOT_IN_GO.search(text):
+        return [f"node_exporter_units is {pattern!r}, and node_exporter's regular expressions have no {found[0]}."]
     try:
-        re.compile(str(pattern))
+        re.compile(NOT_IN_PYTHON.sub("x?", text))
     except re.error as error:
         return [f"node_exporter_units is {pattern!r}, which is no regular expression ({error}): mend it."]
     return []

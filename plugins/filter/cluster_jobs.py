@@ -156,7 +156,8 @@ def cluster_problems(settings: Mapping[str, Any], has_workers: bool, masters: in
     for name, port in (settings["hadoop"] or {}).items():
         if name.endswith("_port") and not 0 < int(port) < 65536:
             problems.append(f"emr_cluster_hadoop.{name} is {port}: choose a port from 1 to 65535.")
-    if lost := sorted(set(settings["task"]) - set(settings["hosts"]["others"])):
+    lost = sorted(set(settings["task"]) - set(settings["hosts"]["others"]))
+    if lost and settings["discovery"] == "inventory":
         problems.append(
             f"{' and '.join(lost)} of the group emr_task are not in emr_workers, so that nothing watches the hosts "
             "themselves: make emr_task a child of emr_workers."
@@ -191,7 +192,8 @@ def _address_problems(settings: Mapping[str, Any]) -> list[str]:
         f"{what} {verb} {address!r}: write the name or the address of a host alone, such as "
         "ip-172-31-0-11.ec2.internal."
         for what, verb, address in named
-        if not is_host(address)
+        # A name that is whole may end with a dot.
+        if not is_host(address.removesuffix("."))
     ]
 
 

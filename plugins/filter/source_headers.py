@@ -11,10 +11,12 @@ def header_names(headers: Mapping[str, Any] | None) -> dict[str, str]:
     return {f"httpHeaderName{number}": str(name) for number, name in enumerate(headers or {}, 1)}
 
 
-def header_values(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return what belongs into ``secureJsonData``, in which a literal $ is written $$."""
-    values = (headers or {}).values()
-    return {f"httpHeaderValue{number}": str(value).replace("$", "$$") for number, value in enumerate(values, 1)}
+def header_values(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what belongs into ``secureJsonData``, in which $ is $$; the gate judges what is no text."""
+    return {
+        f"httpHeaderValue{number}": value.replace("$", "$$") if isinstance(value, str) else value
+        for number, value in enumerate((headers or {}).values(), 1)
+    }
 
 
 class FilterModule:

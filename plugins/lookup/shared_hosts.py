@@ -42,7 +42,12 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         hosts = hosts_of_play(known)
         own = _cluster(hosts[known["inventory_hostname"]])
         sharing = {name: host for name, host in hosts.items() if own and _cluster(host) == own}
-        differing = [term for term in terms if not is_one(host.get(term) for host in sharing.values())]
+        # What is generated is the same for all that have it from one folder.
+        one_folder = is_one(host.get("monitoring_secrets_dir") for host in sharing.values())
+        values = {term: [host.get(term) for host in sharing.values()] for term in terms}
+        differing = [
+            term for term, found in values.items() if not is_one(found) and not (one_folder and set(found) == {None})
+        ]
         if len(sharing) < 2 or not differing:
             return []
         first = next(iter(sharing))

@@ -165,7 +165,7 @@ def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
     if parts.username is not None and (others := [login for login in LOGINS if login in entry]):
         yield f"{where} has a login in its url, and {others[0]}: leave one of them out."
     least, most = (at(entry, ("queue_config", key)) for key in SHARDS)
-    if least != most:
+    if str(least) != str(most):
         yield (
             f"{where}.queue_config has min_shards: {least} and max_shards: {most}: whenever Prometheus changes the "
             "number, what does not arrive within 5 s is lost there. Write one of the two, or the same number twice."

@@ -148,8 +148,10 @@ def node(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     (tmp_path / "grafana").mkdir()
     sqlite3.connect(tmp_path / "grafana/grafana.db").close()
     (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "grafana.ini").touch()
     found = settings(
         tmp_path,
+        grafana_ini=str(tmp_path / "grafana.ini"),
         restic=str(tmp_path / "restic"), environment={}, repository=str(tmp_path / "repository"), password_file="",
         cache=str(tmp_path), staging=str(tmp_path / "staging"), said=str(tmp_path / "said"), host="node",
         keep={"daily": 7}, secrets={backup.KEY: str(tmp_path / "key")}, restored_secrets=str(tmp_path / "restored"),
@@ -189,6 +191,23 @@ def test_what_is_not_there_is_no_backup_that_takes_the_place_of_whole_ones(
     with pytest.raises(backup.BackupError, match=rf"there is no new backup, .*{path} is not there.* disk mounted"):
         backup.create(node)
     assert "forget" not in (tmp_path / "told").read_text().removeprefix(told)
+
+
+def test_a_node_without_grafana_needs_no_database(node: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "grafana/grafana.db").unlink()
+    (tmp_path / "grafana.ini").unlink()
+    backup.create(node)
+    assert "Grafana" not in (tmp_path / "said").read_text()
+
+
+@pytest.mark.parametrize("name", ["wal", ONE, "plugins"])
+def test_a_folder_that_is_a_link_is_no_backup(node: dict[str, Any], data: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "grafana/plugins").mkdir()
+    path = tmp_path / "grafana/plugins" if name == "plugins" else data / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(backup.BackupError, match=rf"{path} is a link, which is not followed"):
+        backup.create(node)
 
 
 @pytest.mark.parametrize("action", ["create", "restore"])

@@ -64,10 +64,27 @@ def test_nothing_leaves_a_host_without_a_login_and_a_certificate(
     assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
 
 
-def test_units_that_are_no_pattern_are_refused_where_they_are_written() -> None:
-    assert pattern_problems("(hadoop|spark).*") == []
-    (problem,) = pattern_problems("(hadoop")
-    assert problem.startswith("node_exporter_units is '(hadoop', which is no regular expression")
+@pytest.mark.parametrize(
+    "pattern", ["(hadoop|spark).*", "a(?i)b", r"\pL+", r"\p{Greek}x", r"a\z", r"(?P<a>b)", "(?:a)"]
+)
+def test_units_of_which_node_exporter_knows_the_pattern_are_taken(pattern: str) -> None:
+    assert pattern_problems(pattern) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(hadoop", "which is no regular expression"),
+        ("*a", "which is no regular expression"),
+        ("(?!emr).*", "have no (?!"),
+        ("(?<=a)b", "have no (?<="),
+        (r"(foo)\1", r"have no \1"),
+    ],
+)
+def test_units_that_are_no_pattern_are_refused_where_they_are_written(pattern: str, said: str) -> None:
+    (problem,) = pattern_problems(pattern)
+    assert problem.startswith("node_exporter_units is ")
+    assert said in problem
 
 
 def test_what_is_said_for_one_host_alone_is_refused_and_not_shown() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.emr.monitoring.plugins.lookup.shared_hosts import LookupModule
 
+FOLDER = {"monitoring_secrets_dir": "secrets/cluster"}
 LOGIN = {"node_exporter_password": "needle", "node_exporter_tls_key": "K"}
 
 
@@ -19,8 +20,8 @@ def said(**hosts: tuple[str, dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("own", "cluster", "other"),
-    [(LOGIN, "j-1", LOGIN), ({}, "j-2", {}), (LOGIN, "", {})],
-    ids=["one login", "another cluster", "no cluster"],
+    [(LOGIN, "j-1", LOGIN), (FOLDER, "j-1", FOLDER), ({}, "j-2", {}), (LOGIN, "", {})],
+    ids=["one login", "one folder", "another cluster", "no cluster"],
 )
 def test_what_each_cluster_has_for_itself_is_right(own: dict[str, Any], cluster: str, other: dict[str, Any]) -> None:
     assert said(a=("j-1", own), b=(cluster, other)) == []
@@ -32,6 +33,7 @@ def test_what_each_cluster_has_for_itself_is_right(own: dict[str, Any], cluster:
     ("own", "other", "differs"),
     [
         ({}, {}, "node_exporter_password, node_exporter_tls_key is not set to one value"),
+        ({**FOLDER, "node_exporter_password": "needle"}, FOLDER, "and node_exporter_password is not set to one value"),
         (LOGIN, {}, "node_exporter_password, node_exporter_tls_key is not set to one value"),
         (
             LOGIN,

@@ -11,6 +11,6 @@ def test_each_header_has_a_number_and_a_dollar_stays_one() -> None:
         "httpHeaderName1": "X-Scope-OrgID", "httpHeaderName2": "THANOS-TENANT", "httpHeaderName3": "X-Number",
     }  # fmt: skip
     assert header_values(headers) == {
-        "httpHeaderValue1": "team-1", "httpHeaderValue2": "a$$b", "httpHeaderValue3": "7",
+        "httpHeaderValue1": "team-1", "httpHeaderValue2": "a$$b", "httpHeaderValue3": 7,
     }  # fmt: skip
     assert header_names({}) == header_values(None) == {}

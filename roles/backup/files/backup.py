@@ -221,7 +221,14 @@ def names(folder: Path) -> set[str]:
 
 
 def copy_tree(source: Path, target: Path, copy: Any) -> None:
-    """Copy a folder, with or without its bytes. A link stays one: root would read for the service what it leads to."""
+    """Copy a folder, with or without its bytes. A link in it stays one: root would read what it leads to.
+
+    :raises BackupError: it is a link itself
+    """
+    if source.is_symlink():
+        raise BackupError(
+            f"{source} is a link, which is not followed: have the folder there itself, or mount its disk there"
+        )
     shutil.copytree(source, target, symlinks=True, copy_function=copy, ignore=shutil.ignore_patterns("*.tmp"))
 
 
@@ -279,6 +286,8 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
     with staging(Path(settings["staging"])) as stage:
         data = Path(settings["metrics"])
         database, plugins = settings["database"], Path(settings["grafana"]) / PLUGINS
+        # Nobody asks for the database of a Grafana that is not there.
+        database = database if Path(settings["grafana_ini"]).exists() else ""
         # The newest backup is what a restore takes, and for it older ones go.
         if missing := [path for path in (str(data / "wal"), database) if path and not Path(path).exists()]:
             raise BackupError(

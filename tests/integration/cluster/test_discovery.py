@@ -264,9 +264,11 @@ def test_the_primary_node_is_left_alone(bundle: Path, primary: Node) -> None:
     assert (done.returncode, "there is nothing to do" in done.stdout) == (0, True)
     assert primary.run("stat --format=%Y /etc/node_exporter/web.yml") == before
     assert primary.run("ls -d /mnt/emr-monitoring-hosts 2>/dev/null || true") == ""
-    # EMR ends an instance whose action does not end well, such as one whose disk for its output is full.
+    # EMR ends an instance whose action does not end well, such as where nobody can take what it says.
     for arguments in ("s3://bucket/hosts.tar.gz", ""):
         primary.run(f"su hadoop -c '{BUCKET}/hosts.sh {arguments} >/dev/full 2>&1'")
+        gone = f"{BUCKET}/hosts.sh {arguments} 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+        primary.run(f"su hadoop -s /bin/bash -c '{gone}'")
 
 
 def test_a_discovery_without_the_right_is_named_at_the_end_of_the_run(run: Run, bundle: Path, primary: Node) -> None:

@@ -175,6 +175,8 @@ def test_a_source_that_cannot_be_had_is_tried_again_and_then_said(host: Host) ->
 
 def test_an_output_that_nobody_can_read_is_no_reason_to_end_the_instance(host: Host) -> None:
     assert host.run(f"{BUCKET}/provision.sh --nonsense >/dev/full 2>&1").rc == 0
+    gone = f"{BUCKET}/provision.sh --nonsense 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    assert host.run(f"bash -c '{gone}'").rc == 0
 
 
 @pytest.mark.usefixtures("_quick_tries")
