@@ -122,7 +122,7 @@ hand_over() {
         say "The log: $log"
         return
     fi
-    doing="installing node_exporter"
+    doing="installing node_exporter, of which $log tells"
     systemctl start "$unit"
 }
 
@@ -152,8 +152,11 @@ setting() {
 install_release() {
     local root version url sha256 machine
     machine=$(uname -m)
-    root=$(setting root) version=$(setting version)
-    url=$(setting "url-$machine") sha256=$(setting "sha256-$machine")
+    # A line each: of several only the last one's failure counts.
+    root=$(setting root)
+    version=$(setting version)
+    url=$(setting "url-$machine")
+    sha256=$(setting "sha256-$machine")
     if [[ ! -x $root/releases/$version/node_exporter ]]; then
         start "fetching node_exporter $version"
         install --directory --mode=0755 "$root" "$root/releases"

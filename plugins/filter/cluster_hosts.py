@@ -11,8 +11,8 @@ from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import web_files
 
 # What Python's regular expressions have and Go's have not, and the other way round: github.com/google/re2/wiki/Syntax.
-NOT_IN_GO = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
-NOT_IN_PYTHON = re.compile(r"\(\?[imsU-]+\)|\\[pP](?:\{\^?\w+\}|\w)|\\z|\\Q.*?(?:\\E|$)")
+NOT_IN_GO = re.compile(r"\(\?(?:[=!>#(aLux]|<[=!]|P=)|\\[1-9Zu]")
+NOT_IN_PYTHON = re.compile(r"\(\?[imsU-]+\)|\\[pP](?:\{\^?\w+\}|\w)|\\x\{[0-9a-fA-F]+\}|\\z|\\Q.*?(?:\\E|$)")
 
 
 def host_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -87,7 +87,8 @@ def other_login_problems(settings: Mapping[str, Any], known: Mapping[str, Any]) 
 
 def pattern_problems(pattern: Any) -> list[str]:
     """Say what is wrong with the regular expression of the units, at which node_exporter would end."""
-    text = str(pattern)
+    # What stands for itself, and the name of a group, mean nothing more here.
+    text = str(pattern).replace(r"\\", "x").replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
     if found := NOT_IN_GO.search(text):
         return [f"node_exporter_units is {pattern!r}, and node_exporter's regular expressions have no {found[0]}."]
     try:

@@ -71,15 +71,15 @@ def started(page: str) -> float:
     return float(dict(PLAIN.findall(page)).get(STARTED, 0))
 
 
-def unsent(look: Callable[[], str], names: Iterable[str] | None, wait: float) -> dict[str, float]:
+def unsent(page: str, look: Callable[[], str], names: Iterable[str] | None, wait: float) -> dict[str, float]:
     """Return the endpoints that have not been sent what there was when this was asked, each with its seconds behind.
 
-    :param look: returns a page of metrics, empty where it cannot be had at that moment
+    :param page: of metrics, at the beginning
+    :param look: returns another one, empty where it cannot be had at that moment
     :param names: whose queues to look at; None is all of them
     :param wait: for how many seconds to wait for what is about to be sent
     """
     deadline = time.monotonic() + wait
-    page = look()
     asked = counters(page)
     began, left = started(page), {name for name in asked if names is None or name in set(names)}
     now = asked

@@ -193,9 +193,13 @@ def test_what_is_not_there_is_no_backup_that_takes_the_place_of_whole_ones(
     assert "forget" not in (tmp_path / "told").read_text().removeprefix(told)
 
 
-def test_a_node_without_grafana_needs_no_database(node: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "grafana/grafana.db").unlink()
+def test_a_node_without_grafana_needs_no_database_but_saves_the_one_it_has(
+    node: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "grafana.ini").unlink()
+    backup.create(node)
+    assert "Grafana's database" in (tmp_path / "said").read_text()
+    (tmp_path / "grafana/grafana.db").unlink()
     backup.create(node)
     assert "Grafana" not in (tmp_path / "said").read_text()
 

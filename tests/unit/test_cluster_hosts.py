@@ -65,7 +65,19 @@ def test_nothing_leaves_a_host_without_a_login_and_a_certificate(
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(hadoop|spark).*", "a(?i)b", r"\pL+", r"\p{Greek}x", r"a\z", r"(?P<a>b)", "(?:a)"]
+    "pattern",
+    [
+        "(hadoop|spark).*",
+        "a(?i)b",
+        r"\pL+",
+        r"\p{Greek}x",
+        r"a\z",
+        r"(?P<a>b)",
+        "(?:a)",
+        "(?<name>a)",
+        r"a\x{41}",
+        r"a\\1",
+    ],
 )
 def test_units_of_which_node_exporter_knows_the_pattern_are_taken(pattern: str) -> None:
     assert pattern_problems(pattern) == []
@@ -78,6 +90,9 @@ def test_units_of_which_node_exporter_knows_the_pattern_are_taken(pattern: str) 
         ("*a", "which is no regular expression"),
         ("(?!emr).*", "have no (?!"),
         ("(?<=a)b", "have no (?<="),
+        ("(?>a)b", "have no (?>"),
+        ("(?P<a>x)(?P=a)", "have no (?P="),
+        (r"a\Z", r"have no \Z"),
         (r"(foo)\1", r"have no \1"),
     ],
 )

@@ -79,15 +79,15 @@ NOW = time.time()
     ],
 )
 def test_who_is_behind(pages: list[str], behind: list[str]) -> None:
-    assert list(unsent(looking(*pages), None, 0.05)) == behind
+    assert list(unsent(pages[0], looking(*pages[1:] or pages), None, 0.05)) == behind
 
 
 def test_for_how_long_an_endpoint_is_behind_and_whose_queue_is_looked_at() -> None:
     pages = page(a=(NOW - 720, NOW, 9), b=(0, NOW, 9))
-    found = unsent(looking(pages), None, 0)
+    found = unsent(pages, looking(pages), None, 0)
     assert found["a"] == pytest.approx(time.time() - NOW + 720, abs=5)
     assert found["b"] == pytest.approx(time.time() - STARTED, abs=5)
-    assert list(unsent(looking(pages), ["a", "gone"], 0)) == ["a"]
+    assert list(unsent(pages, looking(pages), ["a", "gone"], 0)) == ["a"]
 
 
 def config(entries: list[dict[str, Any]], **labels: str) -> str:

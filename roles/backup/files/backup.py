@@ -286,8 +286,9 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
     with staging(Path(settings["staging"])) as stage:
         data = Path(settings["metrics"])
         database, plugins = settings["database"], Path(settings["grafana"]) / PLUGINS
-        # Nobody asks for the database of a Grafana that is not there.
-        database = database if Path(settings["grafana_ini"]).exists() else ""
+        # Nobody asks for the database of a Grafana that is not there, unless it has left one.
+        if database and not Path(settings["grafana_ini"]).exists() and not Path(database).exists():
+            database = ""
         # The newest backup is what a restore takes, and for it older ones go.
         if missing := [path for path in (str(data / "wal"), database) if path and not Path(path).exists()]:
             raise BackupError(
@@ -322,9 +323,9 @@ def copied(data: Path, database: str, plugins: Path, stage: Path) -> int:
     if data.stat().st_dev != stage.stat().st_dev:
         folders += [data / name for name in names(data) if BLOCK.match(name)]
     needed = Path(database).stat().st_size if database else 0
-    for folder in folders:
+    for path in (path for folder in folders if folder.is_dir() for path in folder.rglob("*")):
         with unless_gone():
-            needed += sum(sizes(folder).values()) if folder.is_dir() else 0
+            needed += path.lstat().st_size
     return needed
 
 
@@ -388,6 +389,8 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
     :raises BackupError: with the reason; what was there before is as it was
     """
     began = time.time()
+    # The services are to enter the folders above theirs.
+    os.umask(0o022)
     repository = Restic(settings)
     with alone(), staging(Path(settings["staging"])) as stage:
         repository.open(create=False)
@@ -567,8 +570,6 @@ def main() -> int:
     unpacking.add_argument("archive", type=Path)
     unpacking.add_argument("program", type=Path)
     arguments = parser.parse_args()
-    # The folders of the services, which have modes of their own below, are to be entered by them.
-    os.umask(0o022)
     try:
         if arguments.command == "unpack":
             unpack(arguments.archive, arguments.program)
