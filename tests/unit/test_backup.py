@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,8 +223,23 @@ def test_prometheus_keeps_room_on_its_disk(node: dict[str, Any], monkeypatch: py
     backup.refuse_full_disk(Path(node["staging"]), 999)
     sparse = Path(node["metrics"], "wal/00000001")
     os.truncate(sparse, 1000)
-    with pytest.raises(backup.BackupError, match=r"MB for a while, .* make room, or set backup_staging_dir"):
+    with pytest.raises(backup.BackupError, match=r"needs 0 MB, .* make room there.* backup_staging_dir"):
         backup.create(node) if action == "create" else backup.restore(node, "latest", "", running=True)
+
+
+def test_the_disk_of_the_metrics_is_looked_at_too_where_it_is_another_one(
+    node: dict[str, Any], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(backup.sizes(data).values()) - len("chunks_head/1lock")
+    shutil.rmtree(data)
+    Path(node["database"]).unlink()
+    looked: list[tuple[Path, int]] = []
+    monkeypatch.setattr(backup, "refuse_full_disk", lambda folder, needed: looked.append((folder, needed)))
+    # Of memory, and so of another disk than the folder of the tests.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        node["staging"] = f"{memory}/staging"
+        backup.restore(node, "latest", "", running=False)
+        assert looked == [(Path(node["staging"]), 1000), (data.parent, size)]
 
 
 def test_a_link_of_the_service_is_not_followed(node: dict[str, Any], data: Path, tmp_path: Path) -> None:

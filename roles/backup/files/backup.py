@@ -337,8 +337,8 @@ def refuse_full_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise BackupError(
-            f"{folder} needs {needed >> 20} MB for a while, and of {free >> 20} MB that are free {SPARE >> 20} MB stay "
-            "so: make room, or set backup_staging_dir to a folder on another disk"
+            f"{folder} needs {needed >> 20} MB, and of {free >> 20} MB that are free there {SPARE >> 20} MB stay so: "
+            "make room there. Where it is that of backup_staging_dir, this may be a folder on another disk"
         )
 
 
@@ -406,12 +406,16 @@ def restore(settings: dict[str, Any], wanted: str, key_sha256: str, running: boo
                 "with which Grafana could not read the passwords of its data sources: set grafana_secret_key to the "
                 "old one, or take the file of this name out of monitoring_secrets_dir for the one in the backup"
             )
+        metrics = Path(settings["metrics"])
+        disk = next(folder for folder in (metrics, *metrics.parents) if folder.exists())
+        if disk.stat().st_dev != stage.stat().st_dev:
+            refuse_full_disk(disk, sum(sizes(stage / "prometheus").values()))
         # It stays until the controller has the secrets: what is cut off before can be run again.
         if not running:
             mark = Path(settings["mark"])
             mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             mark.write_text(snapshot["short_id"])
-        added = place_metrics(stage / "prometheus", Path(settings["metrics"]))
+        added = place_metrics(stage / "prometheus", metrics)
         placed = [f"{added} blocks"]
         if not running:
             placed += place_grafana(stage, Path(settings["grafana"]), settings["database"])
