@@ -79,7 +79,9 @@ def _unusable(repository: str, folders: Mapping[str, str]) -> list[str]:
         f"backup_repository is {repository}, and {name} is {folder}: one lies in the other, and what removes the data "
         "would remove the backups. Choose a folder of its own, best on another disk."
         for name, folder in folders.items()
-        if posixpath.commonpath([place, posixpath.normpath(folder)]) in (place, posixpath.normpath(folder))
+        # What is no path is told as such.
+        if folder.startswith("/")
+        and posixpath.commonpath([place, posixpath.normpath(folder)]) in (place, posixpath.normpath(folder))
     ]
 
 

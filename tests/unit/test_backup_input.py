@@ -86,6 +86,7 @@ def test_none_of_the_folders_that_are_emptied_or_removed_may_hold_the_repository
     role = yaml.safe_load((PROJECT / "roles/backup/vars/main.yml").read_text())
     folders = {name: str(value).strip("{} ") for name, value in role["__backup_written"]["folders"].items()}
     assert set(folders.values()) >= {"__backup_staging", "__backup_config_dir", "__backup_record", "__backup_programs"}
+    assert given(folders={"the folder for what is being saved": "staging/emr-monitoring-backup"})["problems"] == []
     staging = {"the folder for what is being saved": "/mnt/prometheus/emr-monitoring-backup"}
     for repository in ("/mnt/prometheus/emr-monitoring-backup", "/mnt/prometheus/emr-monitoring-backup/all"):
         (problem,) = given(repository=repository, folders=staging)["problems"]
