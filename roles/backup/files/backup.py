@@ -293,7 +293,7 @@ def stage_and_save(settings: dict[str, Any], repository: Restic) -> tuple[str, l
         if missing := [path for path in (str(data / "wal"), database) if path and not Path(path).exists()]:
             raise BackupError(
                 f"{' and '.join(missing)} is not there, and a backup without it would take the place of whole ones. Is "
-                "its disk mounted, and has site.yml run? Where it lies elsewhere now, run backup.yml, which says so"
+                "its disk mounted, and has site.yml run? Where it lies elsewhere now, run backup.yml once more"
             )
         refuse_full_disk(stage, copied(data, database, plugins, stage))
         held = [f"metrics ({copy_metrics(data, stage / 'prometheus')} blocks and what is newer)"]

@@ -104,7 +104,7 @@ def test_of_a_day_the_last_one_stays_beside_the_very_first(host: Host, playbook:
 
 @pytest.mark.usefixtures("backup")
 def test_the_node_makes_them_by_itself_while_that_is_wanted(host: Host, playbook: Playbook) -> None:
-    done = playbook("playbooks/backup.yml", backup_schedule="*:*:0/30")
+    done = playbook("playbooks/backup.yml", backup_schedule="*:*:0/15")
     assert done.returncode == 0, done.stdout
     before = snapshots(host)
     assert poll(lambda: snapshots(host) != before, 60)

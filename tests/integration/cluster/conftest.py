@@ -14,7 +14,7 @@ from tests.integration.node import PROJECT, Playbook
 
 RULES = ("rules", "cluster_rules")
 # By which a rule waits, or looks back, for so long that nobody sees it who does not mean to.
-WAITS = ((r"^( *)for: .*$", r"\1for: 2s"), (r"\[15m\]", "[20s]"), ("offset 15m", "offset 20s"))
+WAITS = ((r"^( *)for: .*$", r"\1for: 2s"), (r"\[(?:15m|30m|1h)\]", "[20s]"), ("offset 15m", "offset 20s"))
 
 
 @pytest.fixture(scope="session")
