@@ -23,13 +23,22 @@ ROOT = '{queue="root"}'
 # Volumes of data and of the system; all else is memory or a view of another one.
 DISKS = 'fstype=~"xfs|ext[34]"'
 CHOSEN = 'instance=~"$nodo"'
-HDFS_USED = f"1 - sum(fs_namesystem_capacity_remaining{ACTIVE}) / sum(fs_namesystem_capacity_total{ACTIVE})"
 DATANODE = "org_apache_hadoop_hdfs_server_datanode_fsdataset_impl_fs_dataset_impl"
 
 
 def _selected(metric: str, *matchers: str) -> str:
     """Return the selector of a metric."""
     return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def _hdfs(metric: str) -> str:
+    """Return the PromQL of a metric of HDFS, as the active NameNode knows it."""
+    return f"sum(fs_namesystem_{metric}{ACTIVE})"
+
+
+def _yarn(metric: str) -> str:
+    """Return the PromQL of a metric of all of YARN's queues."""
+    return f"sum(queue_metrics_{metric}{ROOT})"
 
 
 def _busy(*matchers: str) -> str:
@@ -51,7 +60,7 @@ def _heap(job: str) -> str:
 
 def _share(of: str) -> str:
     """Return the PromQL of the part of something of YARN that is allocated."""
-    allocated, available = (f"sum(queue_metrics_{kind}_{of}{ROOT})" for kind in ("allocated", "available"))
+    allocated, available = (_yarn(f"{kind}_{of}") for kind in ("allocated", "available"))
     return f"{allocated} / ({allocated} + {available})"
 
 
@@ -64,6 +73,7 @@ def _number(title: str, description: str, unit: str, expr: str, *, legend: str =
     return stat(title, description, unit, query(expr, legend), field=field)
 
 
+HDFS_USED = f"1 - {_hdfs('capacity_remaining')} / {_hdfs('capacity_total')}"
 MEMORY_SHARE, CORES_SHARE = _share("mb"), _share("v_cores")
 NODE_STATES = [
     query("sum(cluster_metrics_num_active_n_ms)", "activos"),
@@ -85,8 +95,8 @@ APPLICATIONS_PANEL = timeseries(
     "Aplicaciones",
     "Aplicaciones que corren y que esperan recursos.",
     "none",
-    query(f"sum(queue_metrics_apps_running{ROOT})", "corren"),
-    query(f"sum(queue_metrics_apps_pending{ROOT})", "esperan"),
+    query(_yarn("apps_running"), "corren"),
+    query(_yarn("apps_pending"), "esperan"),
 )
 CPU_PANEL = timeseries(
     "CPU y Reparto de YARN",
@@ -106,17 +116,17 @@ CAPACITY_PANEL = timeseries(
     "Capacidad de HDFS",
     "Lo que ocupan HDFS y otros en los discos de HDFS, y lo que queda.",
     "bytes",
-    query(f"sum(fs_namesystem_capacity_used{ACTIVE})", "HDFS"),
-    query(f"sum(fs_namesystem_capacity_used_non_dfs{ACTIVE})", "otros"),
-    query(f"sum(fs_namesystem_capacity_remaining{ACTIVE})", "libre"),
+    query(_hdfs("capacity_used"), "HDFS"),
+    query(_hdfs("capacity_used_non_dfs"), "otros"),
+    query(_hdfs("capacity_remaining"), "libre"),
 )
 BLOCKS_PANEL = timeseries(
     "Bloques con Problemas",
     "Bloques perdidos, corruptos, o con menos réplicas de las debidas.",
     "none",
-    query(f"sum(fs_namesystem_missing_blocks{ACTIVE})", "perdidos"),
-    query(f"sum(fs_namesystem_corrupt_blocks{ACTIVE})", "corruptos"),
-    query(f"sum(fs_namesystem_under_replicated_blocks{ACTIVE})", "con pocas réplicas"),
+    query(_hdfs("missing_blocks"), "perdidos"),
+    query(_hdfs("corrupt_blocks"), "corruptos"),
+    query(_hdfs("under_replicated_blocks"), "con pocas réplicas"),
 )
 
 CLUSTER_DASHBOARD = dashboard(
@@ -144,7 +154,7 @@ CLUSTER_DASHBOARD = dashboard(
             "Bloques Perdidos",
             "Bloques que nadie puede leer.",
             "none",
-            query(f"sum(fs_namesystem_missing_blocks{ACTIVE})", "Bloques"),
+            query(_hdfs("missing_blocks"), "Bloques"),
             field=_worse(1, 1),
         ),
         widths=(9, 5, 5, 5),
@@ -161,15 +171,13 @@ HDFS_DASHBOARD = dashboard(
     row(
         5,
         _number("HDFS Ocupado", "Parte de HDFS que no está libre.", "percentunit", HDFS_USED, field=_worse(0.75, 0.85)),
-        _number(
-            "DataNodes Vivos", "DataNodes que dan señales.", "none", f"sum(fs_namesystem_num_live_data_nodes{ACTIVE})"
-        ),
-        _number("Ficheros", "Ficheros y carpetas de HDFS.", "none", f"sum(fs_namesystem_files_total{ACTIVE})"),
+        _number("DataNodes Vivos", "DataNodes que dan señales.", "none", _hdfs("num_live_data_nodes")),
+        _number("Ficheros", "Ficheros y carpetas de HDFS.", "none", _hdfs("files_total")),
         _number(
             "Bloques Perdidos",
             "Bloques que nadie puede leer.",
             "none",
-            f"sum(fs_namesystem_missing_blocks{ACTIVE})",
+            _hdfs("missing_blocks"),
             field=_worse(1, 1),
         ),
     ),
@@ -180,10 +188,10 @@ HDFS_DASHBOARD = dashboard(
             "DataNodes",
             "DataNodes vivos, muertos, callados y retirándose.",
             "none",
-            query(f"sum(fs_namesystem_num_live_data_nodes{ACTIVE})", "vivos"),
-            query(f"sum(fs_namesystem_num_dead_data_nodes{ACTIVE})", "muertos"),
-            query(f"sum(fs_namesystem_stale_data_nodes{ACTIVE})", "callados"),
-            query(f"sum(fs_namesystem_num_decommissioning_data_nodes{ACTIVE})", "retirándose"),
+            query(_hdfs("num_live_data_nodes"), "vivos"),
+            query(_hdfs("num_dead_data_nodes"), "muertos"),
+            query(_hdfs("stale_data_nodes"), "callados"),
+            query(_hdfs("num_decommissioning_data_nodes"), "retirándose"),
         ),
         BLOCKS_PANEL,
     ),
@@ -252,7 +260,7 @@ YARN_DASHBOARD = dashboard(
             "Esperan",
             "Aplicaciones que esperan recursos.",
             "none",
-            f"sum(queue_metrics_apps_pending{ROOT})",
+            _yarn("apps_pending"),
             field=_worse(1, 10),
         ),
         _number(
@@ -270,23 +278,23 @@ YARN_DASHBOARD = dashboard(
             "Memoria repartida en cada cola, la que se pide y la que queda.",
             "bytes",
             query('1048576 * sum by (queue) (queue_metrics_allocated_mb{queue!="root"})', "{{queue}}"),
-            query(f"1048576 * sum(queue_metrics_pending_mb{ROOT})", "se pide"),
-            query(f"1048576 * sum(queue_metrics_available_mb{ROOT})", "queda"),
+            query(f"1048576 * {_yarn('pending_mb')}", "se pide"),
+            query(f"1048576 * {_yarn('available_mb')}", "queda"),
         ),
         timeseries(
             "Núcleos",
             "Núcleos repartidos, libres y pedidos.",
             "none",
-            query(f"sum(queue_metrics_allocated_v_cores{ROOT})", "repartidos"),
-            query(f"sum(queue_metrics_available_v_cores{ROOT})", "libres"),
-            query(f"sum(queue_metrics_pending_v_cores{ROOT})", "pedidos"),
+            query(_yarn("allocated_v_cores"), "repartidos"),
+            query(_yarn("available_v_cores"), "libres"),
+            query(_yarn("pending_v_cores"), "pedidos"),
         ),
         timeseries(
             "Contenedores",
             "Contenedores repartidos y los que se piden.",
             "none",
-            query(f"sum(queue_metrics_allocated_containers{ROOT})", "repartidos"),
-            query(f"sum(queue_metrics_pending_containers{ROOT})", "se piden"),
+            query(_yarn("allocated_containers"), "repartidos"),
+            query(_yarn("pending_containers"), "se piden"),
         ),
     ),
     row(

@@ -139,11 +139,12 @@ fetch() {
     esac
 }
 
+# Returns one of the lines of the bundle's settings, nothing where there is none.
 optional() {
     awk -v name="$1" '$1 == name { print $2 }' "$home/bundle/settings"
 }
 
-# Returns one of the lines of the bundle's settings, which has to be there.
+# The same of one that has to be there.
 setting() {
     optional "$1" | grep . ||
         die "The bundle has no $1: make it anew with playbooks/hosts_bundle.yml."

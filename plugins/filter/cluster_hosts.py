@@ -51,19 +51,17 @@ def host_login_problems(settings: Mapping[str, Any], needed: bool) -> list[str]:
     :param needed: whether there are other hosts than the primary node
     """
     problems = certificate_problems(settings["certificate"], settings["key"], "node_exporter_tls_")
-    guarded = settings["password"] and settings["certificate"]
-    if not needed and not guarded and not is_loopback(settings["listen_address"]):
-        return [
-            *problems,
-            f"node_exporter_listen_address is {settings['listen_address']}, and this cluster has no core and task "
-            "nodes, and so no login for what would leave the host: remove that line.",
-        ]
+    empty = [name for name in ("password", "tls_certificate") if not settings[name.removeprefix("tls_")]]
     if needed:
-        empty = [name for name in ("password", "tls_certificate") if not settings[name.removeprefix("tls_")]]
         problems += [
             f"node_exporter_{name} is empty, and what node_exporter tells leaves its host: remove that line."
             for name in empty
         ]
+    elif empty and not is_loopback(settings["listen_address"]):
+        problems.append(
+            f"node_exporter_listen_address is {settings['listen_address']}, and this cluster has no core and task "
+            "nodes, and so no login for what would leave the host: remove that line."
+        )
     return problems
 
 
@@ -85,10 +83,10 @@ def other_login_problems(settings: Mapping[str, Any], known: Mapping[str, Any]) 
     return problems
 
 
-def pattern_problems(pattern: Any) -> list[str]:
+def unit_pattern_problems(pattern: Any) -> list[str]:
     """Say what is wrong with the regular expression of the units, at which node_exporter would end."""
     # What stands for itself, and the name of a group, mean nothing more here.
-    text = str(pattern).replace(r"\\", "x").replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
+    text = re.sub(r"\(\?<(?![=!])", "(?P<", str(pattern).replace(r"\\", "x"))
     if found := NOT_IN_GO.search(text):
         return [f"node_exporter_units is {pattern!r}, and node_exporter's regular expressions have no {found[0]}."]
     try:
@@ -132,7 +130,7 @@ class FilterModule:
             "host_login_problems": host_login_problems,
             "host_targets": host_targets,
             "other_login_problems": other_login_problems,
-            "pattern_problems": pattern_problems,
+            "unit_pattern_problems": unit_pattern_problems,
             "plain_files": plain_files,
             "hosts_not_watched": hosts_not_watched,
             "hosts_ready_at": hosts_ready_at,

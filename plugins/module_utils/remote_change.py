@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer, Fetch, no_answer
@@ -59,15 +58,12 @@ class Remote:
                     f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}. Have "
                     "Prometheus answer first, or lose what has not been with prometheus_remote_write_lose_unsent: true"
                 )
-            look = partial(self._look, url)
-            self._refuse_loss(unsent(answer.body, look, None if stops else others, SENDING), stops)
+            names = None if stops else others
+            self._refuse_loss(unsent(answer.body, lambda: self._page(url).body, names, SENDING), stops)
         for entry in self.entries:
             name = entry["name"]
             if old.get(name) != new.get(name) or self._reads_another(entry, task, plan):
                 self._ask(entry, task, stages)
-
-    def _look(self, url: str) -> str:
-        return self._page(url).body
 
     def _page(self, url: str) -> Answer:
         """Return the page of metrics, whose text is empty where it cannot be read."""

@@ -6,7 +6,7 @@ import collections
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.emr.monitoring.plugins.filter.listen import is_loopback
 from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_files import (
@@ -30,6 +30,7 @@ TEXT_BELOW = {"http_headers", "proxy_connect_header", "endpoint_params", "scopes
 LOGIN_MAPPINGS = ("basic_auth", "authorization", "oauth2", "sigv4", "azuread", "google_iam")
 LOGINS = (*LOGIN_MAPPINGS, "bearer_token", "bearer_token_file")
 MAPPINGS = (*LOGIN_MAPPINGS, "tls_config", "queue_config", "metadata_config")
+CLEAR = "Use https, or allow it with prometheus_remote_write_allow_http where the network is your own."
 SHARDS = ("min_shards", "max_shards")
 
 
@@ -144,20 +145,15 @@ def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, 
 
 
 def _entry_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> Iterator[str]:
-    url = str(entry["url"])
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host:
+    parts = _split(entry["url"])
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         # It may hold a login.
         yield f"{where} has a url that is no address: write it like https://metrics.example.com/api/v1/write."
         return
-    if parts.scheme == "http" and not is_loopback(host) and not allow_http:
+    if _is_clear(parts) and not allow_http:
         yield (
-            f"{where} has the url of {host} over http: everybody on the way could read its login and the metrics. Use "
-            "https, or allow it with prometheus_remote_write_allow_http where the network is your own."
+            f"{where} has the url of {parts.hostname} over http: everybody on the way could read its login and the "
+            f"metrics. {CLEAR}"
         )
     if wrong := [option for option in MAPPINGS if not isinstance(entry.get(option, {}), Mapping)]:
         yield from (f"{where}.{option} is {kind(entry[option])}: write a mapping, name: value." for option in wrong)
@@ -202,19 +198,27 @@ def _login_problems(where: str, entry: Mapping[str, Any], allow_http: bool) -> I
 
 
 def _token_problems(where: str, url: Any, allow_http: bool) -> Iterator[str]:
-    try:
-        parts = urlsplit(str(url or ""))
-        host = parts.hostname or ""
-    except ValueError:
+    parts = _split(url or "")
+    if parts is None:
         yield f"{where} is no address: write it like https://login.example.com/token."
         return
     if "@" in parts.netloc:
         yield f"{where} holds a login: write it into client_id and client_secret."
-    if parts.scheme == "http" and not is_loopback(host) and not allow_http:
-        yield (
-            f"{where} is that of {host} over http: everybody on the way could read client_secret. Use https, or "
-            "allow it with prometheus_remote_write_allow_http where the network is your own."
-        )
+    if _is_clear(parts) and not allow_http:
+        yield f"{where} is that of {parts.hostname} over http: everybody on the way could read client_secret. {CLEAR}"
+
+
+def _split(url: Any) -> SplitResult | None:
+    """Return the parts of an address, None where it is none."""
+    try:
+        return urlsplit(str(url))
+    except ValueError:
+        return None
+
+
+def _is_clear(address: SplitResult) -> bool:
+    """Tell whether everybody on the way to an address could read what is sent there."""
+    return address.scheme == "http" and not is_loopback(address.hostname or "")
 
 
 def _header_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:

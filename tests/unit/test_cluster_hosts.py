@@ -12,7 +12,7 @@ from ansible_collections.emr.monitoring.plugins.filter.cluster_hosts import (
     hosts_not_watched,
     hosts_ready_at,
     other_login_problems,
-    pattern_problems,
+    unit_pattern_problems,
 )
 
 from tests.certificates import sign
@@ -80,7 +80,7 @@ def test_nothing_leaves_a_host_without_a_login_and_a_certificate(
     ],
 )
 def test_units_of_which_node_exporter_knows_the_pattern_are_taken(pattern: str) -> None:
-    assert pattern_problems(pattern) == []
+    assert unit_pattern_problems(pattern) == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_units_of_which_node_exporter_knows_the_pattern_are_taken(pattern: str) 
     ],
 )
 def test_units_that_are_no_pattern_are_refused_where_they_are_written(pattern: str, said: str) -> None:
-    (problem,) = pattern_problems(pattern)
+    (problem,) = unit_pattern_problems(pattern)
     assert problem.startswith("node_exporter_units is ")
     assert said in problem
 
