@@ -43,6 +43,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import a
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, Service
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_journal import recent_lines
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import last_reload
 
 # Seconds that one trip waits for an installation; then another one says how far it is.
 PATIENCE = 8.0
@@ -248,7 +249,7 @@ class ServiceRun:
 
     def _kind(self, kind: str, about: Mapping[str, Any]) -> Kind:
         if kind == "grafana":
-            return Grafana(**about, look=self.look)
+            return Grafana(**about, look=self.look, reloaded=last_reload(self.params["unit"]))
         if kind == "prometheus":
             journal = partial(recent_lines, self.run, self.params["unit"])
             fields = {name: value for name, value in about.items() if not name.startswith("remotes")}

@@ -90,6 +90,14 @@ def note_load(unit: str, process: int, at: float) -> None:
     new.replace(NOTES / unit)
 
 
+def last_reload(unit: str) -> float:
+    """Return the epoch second at which `note_load` noted something last for `unit`, 0 where it never did."""
+    try:
+        return (NOTES / unit).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def noted_load(unit: str, process: int) -> float:
     """Return the epoch second that `note_load` noted last for `unit`, 0 if there is none for `process`."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils import questions
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
 from ansible_collections.emr.monitoring.plugins.module_utils.questions import Found, ask_until_settled, shown
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_alertmanager import Alertmanager
-from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import Grafana
+from ansible_collections.emr.monitoring.plugins.module_utils.questions_grafana import CACHED, Grafana
 from ansible_collections.emr.monitoring.plugins.module_utils.questions_prometheus import (
     Prometheus,
     down,
@@ -447,6 +448,14 @@ def test_dashboards_are_waited_for_and_then_missed() -> None:
 def test_a_data_source_that_does_not_work_is_named_with_the_reason(health: dict[str, Any], reason: str) -> None:
     (sentence,) = GRAFANA.judge(grafana_answers("a", "b", health=health), late=True).down
     assert sentence == (f"The data source a/b does not work: {reason}. Does its url answer on the node?")
+
+
+@pytest.mark.parametrize(("ago", "pending"), [(0.0, True), (CACHED - 1, True), (CACHED, False), (3600.0, False)])
+def test_a_data_source_is_judged_once_grafana_asks_with_what_it_has_loaded(ago: float, pending: bool) -> None:
+    asked = replace(GRAFANA, reloaded=time.time() - ago)
+    found = asked.judge(grafana_answers("a", "b"), late=False)
+    assert ("the data sources" in found.pending) == pending
+    assert replace(asked, datasources=[]).judge(grafana_answers("a", "b"), late=False).pending == {}
 
 
 @pytest.mark.parametrize(("status", "message"), [(500, "plugin.unavailable"), (404, "plugin.notImplemented")])
