@@ -265,7 +265,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
     """Start or remove a cluster."""
     if arguments.command == "create":
         create(arguments.name, arguments.ssh_port, tuple(arguments.publish), spark=arguments.spark)
-    elif shutil.which("docker") and testbed.succeeds("docker", "info"):
+    elif testbed.may_have_nodes():
         destroy(arguments.name)
 
 

@@ -91,7 +91,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
     """Start or remove a database."""
     if arguments.command == "create":
         create(arguments.name)
-    elif shutil.which("docker") and testbed.succeeds("docker", "info"):
+    elif testbed.may_have_nodes():
         testbed.destroy(arguments.name)
         shutil.rmtree(folder(arguments.name), ignore_errors=True)
 

@@ -147,7 +147,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
     """Start or remove the storage."""
     if arguments.command == "create":
         create(arguments.name, arguments.ssh_port)
-    elif shutil.which("docker") and testbed.succeeds("docker", "info"):
+    elif testbed.may_have_nodes():
         destroy(arguments.name)
 
 

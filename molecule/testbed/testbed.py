@@ -149,6 +149,18 @@ def ensure_engine() -> None:
     wait_for(lambda: succeeds("docker", "info"), "The Docker engine's first answer", 60)
 
 
+def may_have_nodes() -> bool:
+    """Tell whether there may be nodes to remove.
+
+    :raises TestbedError: the engine that has them does not run, and this user cannot start it
+    """
+    if not shutil.which("docker"):
+        return False
+    # A node that outlives its engine would be taken for a new one.
+    ensure_engine()
+    return True
+
+
 def ensure_image(suite: str = "bookworm") -> str:
     """Build the image of a node unless it is there.
 
@@ -352,7 +364,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
         ensure_archives()
     elif arguments.command == "browser":
         need("chromium", "chromium")
-    elif shutil.which("docker") and succeeds("docker", "info"):
+    elif may_have_nodes():
         destroy(arguments.name)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ansible_collections.emr.monitoring.plugins.module_utils.grafana_login import Login
 from ansible_collections.emr.monitoring.plugins.module_utils.http_client import Answer
 from ansible_collections.emr.monitoring.plugins.module_utils.text import printable
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run, UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Run
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import UnitError
 
 INTERVAL = 0.5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,18 +52,22 @@ class Remote:
         """
         old, new = queues(_text(self.config)), queues(_text(self._place(task, stages, self.config)))
         others = changed(old, new)
-        if url and old and (stops or others) and not self.lose_unsent:
-            if (answer := self._page(url)).status != 200:
-                raise TreeError(
-                    f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}. Have "
-                    "Prometheus answer first, or lose what has not been with prometheus_remote_write_lose_unsent: true"
-                )
-            names = None if stops else others
-            self._refuse_loss(unsent(answer.body, lambda: self._page(url).body, names, SENDING), stops)
+        if url and old and (stops or others):
+            does = "This run would restart Prometheus" if stops else "This run would give it another queue"
+            self._refuse_loss(url, None if stops else others, does, " (other changes go through)")
         for entry in self.entries:
             name = entry["name"]
             if old.get(name) != new.get(name) or self._reads_another(entry, task, plan):
                 self._ask(entry, task, stages)
+
+    def may_recover(self, url: str) -> None:
+        """Raise TreeError where a restart, to put back what was cut off, would lose samples.
+
+        :param url: the page of metrics of the service that runs
+        """
+        if queues(_text(self.config)):
+            does = "An earlier run was cut off, and what it replaced has to be put back, with a restart of Prometheus"
+            self._refuse_loss(url, None, does)
 
     def _page(self, url: str) -> Answer:
         """Return the page of metrics, whose text is empty where it cannot be read."""
@@ -74,15 +78,28 @@ class Remote:
                 break
         return answer if answer.status == 200 else answer._replace(body="")
 
-    @staticmethod
-    def _refuse_loss(behind: Mapping[str, float], stops: bool) -> None:
+    def _refuse_loss(self, url: str, names: Collection[str] | None, does: str, besides: str = "") -> None:
+        """Raise TreeError where an endpoint has not been sent what there is.
+
+        :param url: the page of metrics of the service that runs
+        :param names: whose queues to look at; None is all of them
+        :param does: why that matters
+        :param besides: what else may be done until then
+        """
+        if self.lose_unsent:
+            return
+        if (answer := self._page(url)).status != 200:
+            raise TreeError(
+                f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}. {does}. "
+                "Have Prometheus answer first, or lose what has not been with prometheus_remote_write_lose_unsent: true"
+            )
+        behind = unsent(answer.body, lambda: self._page(url).body, names, SENDING)
         if behind:
             told = ", ".join(f"{name} the last {seconds / 60:.1f} minutes" for name, seconds in behind.items())
-            does = "restart Prometheus" if stops else "give it another queue"
             raise TreeError(
-                f"prometheus_remote_write: not sent yet: {told}. This run would {does}, after which only what comes "
-                "then is sent: there, these minutes would be missing for good. Have them taken first (other changes go "
-                "through), or lose them with prometheus_remote_write_lose_unsent: true"
+                f"prometheus_remote_write: not sent yet: {told}. {does}, after which only what comes then is sent: "
+                f"there, these minutes would be missing for good. Have them taken first{besides}, or lose them with "
+                "prometheus_remote_write_lose_unsent: true"
             )
 
     def _ask(self, entry: Mapping[str, Any], task: Task, stages: Mapping[str, str]) -> None:

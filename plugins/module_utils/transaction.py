@@ -16,8 +16,9 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import N
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, rehearse
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_check import check_dropins
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import State, UnitError
 
 RUNNING = ("active", "activating", "reloading")
 # What SQLite keeps beside a database.
@@ -27,6 +28,14 @@ COPY = ".before-upgrade"
 COPY_SQLITE = (
     "import sqlite3, sys; source, target = map(sqlite3.connect, sys.argv[1:]); source.backup(target); target.close()"
 )
+
+
+def _runs_since_before(remembered: Mapping[str, Any], state: State) -> bool:
+    """Tell whether the process runs that ran before the change, which has only to load what is put back.
+
+    What an older version of this project kept does not say.
+    """
+    return state.active == "active" and not state.job and state.process == remembered.get("process")
 
 
 class Transaction:
@@ -66,7 +75,6 @@ class Transaction:
         self.hints = hints or {}
         self.remote = remote
         self.notes = {"ready_url": unit.ready_url, **({"metrics_url": unit.loaded["url"]} if unit.loaded else {})}
-        self.attempted = False
 
     def due(self, report: Mapping[str, Any]) -> None:
         """Tell the unit what the files call for: `report` says since when each tree is live."""
@@ -82,9 +90,18 @@ class Transaction:
         check_dropins(task, stages, self.unit.name)
         if self.remote:
             state = self.unit.state()
-            url = notes.get("metrics_url", self.notes["metrics_url"]) if state.active == "active" else ""
+            url = self._metrics(notes) if state.active == "active" else ""
             stops = self._stops(plan) or state.started < self.installed_at
             self.remote.examine(task, stages, plan, stops, url)
+
+    def _metrics(self, notes: Mapping[str, Any]) -> str:
+        return str(notes.get("metrics_url", self.notes["metrics_url"]))
+
+    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Raise TreeError where putting back would stop a service that has not sent all that it is to send."""
+        state = self.unit.state()
+        if self.remote and state.active == "active" and not _runs_since_before(remembered, state):
+            self.remote.may_recover(self._metrics(notes))
 
     def _stops(self, plan: Plan) -> bool:
         """Tell whether a service that runs would have to stop."""
@@ -106,6 +123,7 @@ class Transaction:
             "known": known,
             "enabled": state.file == "enabled",
             "active": state.active in RUNNING,
+            "process": state.process,
             "ready_url": notes.get("ready_url"),
             "database": self.database if migrates else None,
         }
@@ -142,7 +160,6 @@ class Transaction:
     def prove(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Bring the unit to the state that the files call for; raise NotProvedError with the journal if that fails."""
         self.due(report)
-        self.attempted = True
         try:
             found = self.unit.converge()
             if {"start", "restart"} & set(self.unit.actions) and (said := self.not_taken()):
@@ -170,8 +187,7 @@ class Transaction:
                 for action in ("daemon-reload", "stop", "enable" if remembered["enabled"] else "disable"):
                     unit.act(action)
                 return "What was live before was put back; the service did not run then, and does not now."
-            # What this run only had load its configuration, runs since before.
-            reload = self.attempted and not {"start", "restart"} & set(unit.actions)
+            reload = _runs_since_before(remembered, unit.state())
             took = unit.run_again(remembered["ready_url"], remembered["enabled"], reload)
         except UnitError as error:
             return f"What was live before was put back, but {unit.report(error)}"

@@ -38,6 +38,12 @@ class Proof(Protocol):
         `notes` are those of what is live.
         """
 
+    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Judge whether what a run replaced that was cut off may be put back; raise TreeError to have nothing changed.
+
+        `notes` are those of what is live.
+        """
+
     def rehearse(self, task: Task, stages: Mapping[str, str], plan: Plan) -> None:
         """Try what is staged (folders by tree name) without a trace; raise TreeError to have nothing changed."""
 
@@ -69,6 +75,8 @@ def recover(state_dir: str, name: str, proof: Proof | None) -> list[str]:
         if proof:
             proof.tidy()
         return []
+    if proof:
+        proof.may_recover(undo.service, load(f"{state_dir}/{name}.json").notes)
     said = put_back(undo, state_dir, name, proof)
     return [f"{name}: an earlier run was cut off before the service had worked with what it changed. {said}"]
 

@@ -13,13 +13,14 @@ from ansible_collections.emr.monitoring.plugins.module_utils.unit_journal import
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import (
     PROPERTIES,
     State,
+    UnitError,
+    not_up,
     note_load,
     noted_load,
     parse_state,
     plan,
 )
 
-MIN_AGE = 1.0
 CRASH_LOOP = 3
 INTERVAL = 0.15
 WATCH_INTERVAL = 0.5
@@ -35,10 +36,6 @@ NOT_ASKED = {
 Run = Callable[..., Any]
 
 
-class UnitError(Exception):
-    """The unit cannot be brought to the wanted state; the text goes on from the unit's name."""
-
-
 def poll(probe: Callable[[], str], timeout: float) -> str:
     """Call `probe` until it returns an empty string or `timeout` seconds are over; return its last word."""
     deadline = time.monotonic() + timeout
@@ -47,15 +44,6 @@ def poll(probe: Callable[[], str], timeout: float) -> str:
         if not reason or time.monotonic() >= deadline:
             return reason
         time.sleep(INTERVAL)
-
-
-def not_up(state: State) -> str:
-    """Return why a unit is not up yet, empty where it is; raise UnitError where it is not going to be."""
-    if not state.job and state.active in ("failed", "inactive"):
-        raise UnitError("does not stay up")
-    if state.job or state.active != "active":
-        return "it is not active yet"
-    return f"its main process is not older than {MIN_AGE:g} s" if state.now - state.started < MIN_AGE else ""
 
 
 class Service:
@@ -269,7 +257,7 @@ class Service:
         state = self.state()
         for action in ("daemon-reload", "enable" if enabled else "disable"):
             self.act(action)
-        if not (reload and state.active == "active" and self._loads_again(state)):
+        if not (reload and self._loads_again(state)):
             # What hangs is killed only after a while, which is no part of the time that the old service has to start.
             for action in ("stop", "reset-failed", "start"):
                 self.act(action)

@@ -15,8 +15,14 @@ PROPERTIES = (
 DROPIN = "/etc/systemd/system/{unit}.d/emr-monitoring.conf"
 # Units without an [Install] section, generated ones and aliases cannot be enabled: asking would never end.
 ENABLED = ("enabled", "static", "indirect", "generated", "alias")
+# A process that is younger may end at once.
+MIN_AGE = 1.0
 # Empty after a boot, as the processes are that it speaks of.
 NOTES = Path("/run/ansible-systemd-unit")
+
+
+class UnitError(Exception):
+    """The unit cannot be brought to the wanted state; the text goes on from the unit's name."""
 
 
 class State(NamedTuple):
@@ -80,6 +86,15 @@ def plan(state: State, restart_after: float) -> list[str]:
     elif state.started < restart_after:
         actions.append("restart")
     return actions
+
+
+def not_up(state: State) -> str:
+    """Return why a unit is not up yet, empty where it is; raise UnitError where it is not going to be."""
+    if not state.job and state.active in ("failed", "inactive"):
+        raise UnitError("does not stay up")
+    if state.job or state.active != "active":
+        return "it is not active yet"
+    return f"its main process is not older than {MIN_AGE:g} s" if state.now - state.started < MIN_AGE else ""
 
 
 def note_load(unit: str, process: int, at: float) -> None:

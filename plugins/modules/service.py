@@ -12,7 +12,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release import Rele
 from ansible_collections.emr.monitoring.plugins.module_utils.service import ServiceRun
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import UnitError
 
 DOCUMENTATION = r"""
 module: service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,32 @@ def test_where_nobody_knows_what_is_sent_it_is_not_lost(tmp_path: Path, server: 
     with pytest.raises(TreeError, match=r"nobody knows whether all has been sent: .*lose_unsent: true"):
         node.examine([], [answer, answer])
     assert node.examine([], [answer, answer], lose_unsent=True).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "said"),
+    [
+        (
+            BEHIND,
+            {},
+            r"not sent yet: a the last 1\d\.\d minutes\. An earlier run was cut off, .* Have them taken first, or",
+        ),
+        (Answer(503), {}, "nobody knows whether all has been sent"),
+        (BEHIND, {"lose_unsent": True}, ""),
+        (SENT, {}, ""),
+    ],
+)
+def test_what_was_cut_off_is_put_back_once_all_is_sent(
+    tmp_path: Path, server: Endpoint, answer: Answer, options: dict[str, Any], said: str
+) -> None:
+    entries = [entry(server)]
+    remote = Node(tmp_path, config(entries, cluster="j-1")).examine(entries, answer, **options)
+    with pytest.raises(TreeError, match=said) if said else nullcontext():
+        remote.may_recover("http://localhost/metrics")
+
+
+def test_where_nothing_is_sent_nothing_keeps_it_from_being_put_back(tmp_path: Path) -> None:
+    Node(tmp_path, "").examine([], BEHIND).may_recover("http://localhost/metrics")
 
 
 SECRET: dict[str, Any] = {"basic_auth": {"username": "me", "password_file": "remote-write/a.password"}}

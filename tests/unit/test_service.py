@@ -26,7 +26,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.release_background 
 from ansible_collections.emr.monitoring.plugins.module_utils.service import refuse_unreadable
 from ansible_collections.emr.monitoring.plugins.module_utils.tree import File, Task, Tree
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, sandbox, systemd_run, without_section
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import UnitError
 from ansible_collections.emr.monitoring.plugins.modules import service
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rendered_trees import TREE_OPTIONS
 

@@ -8,7 +8,7 @@ import pwd
 import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeErr
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
-from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service, UnitError
+from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
+from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import UnitError
 from ansible_collections.emr.monitoring.plugins.plugin_utils import rendered_trees
 
+PROCESS = "ExecMainStartTimestampMonotonic"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
 
 
@@ -35,11 +37,16 @@ class Proof:
 
     def __init__(self, works: bool = True) -> None:
         self.works = works
+        self.unsent = False
         self.notes: dict[str, Any] = {"ready_url": "http://x"}
         self.said: list[str] = []
 
     def examine(self, *_: Any) -> None:
         """Judge nothing."""
+
+    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        if self.unsent:
+            raise TreeError(f"not sent yet, {remembered['notes']} and {dict(notes)}")
 
     def rehearse(self, *_: Any) -> None:
         self.said.append("rehearse")
@@ -308,6 +315,26 @@ def test_what_cannot_be_put_back_is_said_and_done_by_the_next_run(node: Node, mo
     }
 
 
+def test_what_was_cut_off_is_not_put_back_over_what_would_be_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    old(node)
+
+    def die(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Proof, "prove", die)
+        with pytest.raises(KilledError):
+            node.apply(new(node), Proof())
+    before = node.snapshot()
+    proof = Proof()
+    proof.unsent = True
+    with pytest.raises(TreeError, match=r"not sent yet, .*; nothing was changed on the node"):
+        node.apply(new(node), proof)
+    assert node.snapshot() == before
+    proof.unsent = False
+    assert "an earlier run was cut off" in node.apply(new(node), proof)["warnings"][0]
+
+
 def test_a_damaged_journal_is_refused_before_anything_changes(node: Node) -> None:
     before = old(node)
     for journal in ("app.undo.json", "app.undo.json.done"):
@@ -335,6 +362,13 @@ class Unit(Service):
             done = subprocess.run(words[words.index("--") + 1 :], capture_output=True, text=True, check=False)
             return done.returncode, done.stdout, done.stderr
         return 0, "", ""
+
+
+class Unsent:
+    """Samples that a restart would lose."""
+
+    def may_recover(self, url: str) -> None:
+        raise TreeError(f"not sent, of {url}")
 
 
 def plan(*touched: str) -> Plan:
@@ -503,24 +537,58 @@ def test_a_copy_that_does_not_fit_is_refused_before_anything_changes(
     ],
 )
 def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], said: str) -> None:
-    made = Transaction(Unit(**fields), {}, 0)
+    made = Transaction(Unit(**{PROCESS: "7", **fields}), {}, 0)
     remembered = made.remember(plan("unit"), {})
+    made.unit.fields[PROCESS] = "8"  # type: ignore[attr-defined]
     restored: list[bool] = []
     assert said in made.put_back(remembered, lambda: restored.append(True))
     assert restored == [True]
     assert made.unit.actions == did
 
 
-@pytest.mark.parametrize(("attempted", "action"), [("reload", "reload"), ("restart", "start"), ("", "start")])
-def test_what_only_had_to_load_its_configuration_is_not_restarted(attempted: str, action: str) -> None:
-    """Of a run that was killed nobody knows what it did."""
-    made = Transaction(Unit(), {}, 0)
-    remembered = made.remember(plan("config"), {})
-    if attempted:
-        made.attempted = True
-        made.unit.act(attempted)
+@pytest.mark.parametrize(
+    ("now", "again"),
+    [
+        ({}, True),
+        ({PROCESS: "8"}, False),
+    ],
+)
+def test_a_process_that_runs_since_before_is_not_restarted(now: dict[str, str], again: bool) -> None:
+    """Whether this run or one that was cut off put something live."""
+    unit = Unit(**{PROCESS: "7"})
+    made = Transaction(unit, {}, 0, remote=Unsent())  # type: ignore[arg-type]
+    made.notes["metrics_url"] = "http://new"
+    remembered = json.loads(json.dumps(made.remember(plan("config"), {})))
+    unit.fields.update(now)
+    with nullcontext() if again else pytest.raises(TreeError, match="of http://old"):
+        made.may_recover(remembered, {"metrics_url": "http://old"})
+    with nullcontext() if again else pytest.raises(TreeError, match="of http://new"):
+        made.may_recover(remembered, {})
     made.put_back(remembered, lambda: None)
-    assert made.unit.actions[-1] == action
+    assert unit.actions[-1] == ("reload" if again else "start")
+
+
+@pytest.mark.parametrize(
+    ("now", "stops"),
+    [({"Job": "4711"}, True), ({"ActiveState": "failed"}, False), ({"ActiveState": "inactive"}, False)],
+    ids=["it is being restarted", "it has died", "it was stopped"],
+)
+def test_only_what_runs_may_have_something_to_send(now: dict[str, str], stops: bool) -> None:
+    unit = Unit(**{PROCESS: "7"})
+    made = Transaction(unit, {}, 0, remote=Unsent())  # type: ignore[arg-type]
+    remembered = made.remember(plan("config"), {})
+    unit.fields.update(now)
+    made.notes["metrics_url"] = "http://new"
+    with pytest.raises(TreeError) if stops else nullcontext():
+        made.may_recover(remembered, {})
+
+
+def test_what_an_older_version_remembered_is_started() -> None:
+    made = Transaction(Unit(**{PROCESS: "7"}), {}, 0)
+    remembered = made.remember(plan("config"), {})
+    del remembered["process"]
+    made.put_back(remembered, lambda: None)
+    assert made.unit.actions[-1] == "start"
 
 
 def test_a_first_install_is_stopped_and_disabled_before_its_unit_goes() -> None:
