@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -183,6 +184,29 @@ def grafana(tunnel: Callable[[int], str], variables: dict[str, Any]) -> Api:
         (variables["grafana_admin_user"], variables["grafana_admin_password"]),
         variables["prometheus_tls_certificate"],
     )
+
+
+@pytest.fixture
+def beside(host: Host) -> Iterator[Callable[[str], None]]:
+    """Return a function that runs a program in Python on the node, as root, until the test ends.
+
+    It returns once the program says that it looks.
+    """
+    started: list[str] = []
+
+    def run(program: str) -> None:
+        name = f"beside-{len(started)}"
+        started.append(name)
+        source = base64.b64encode(program.encode()).decode()
+        host.check_output(f"echo {source} | base64 --decode | sudo tee /run/{name}.py; sudo rm -f /run/beside.ready")
+        host.check_output(f"sudo systemd-run --quiet --collect --unit={name} python3 /run/{name}.py")
+        assert poll(lambda: host.file("/run/beside.ready").exists, 60)
+
+    yield run
+    for name in started:
+        host.run(f"sudo systemctl stop {name}")
+        # Shown where the test has failed.
+        print(host.run(f"sudo journalctl --no-pager --output=cat --lines=20 --unit={name}").stdout)
 
 
 @pytest.fixture

@@ -27,6 +27,22 @@ Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
 # What the fixture `run` returns.
 Run = Callable[..., str]
 Start = Callable[..., "subprocess.Popen[str]"]
+# Kills the module some seconds after the way back is kept: its change is live, and not proved.
+KILL_THE_MODULE = """
+import glob, os, time
+deadline = time.monotonic() + 600
+open("/run/beside.ready", "w").close()
+while not os.path.exists("/var/lib/ansible-template-tree/{name}.undo.json"):
+    assert time.monotonic() < deadline
+    time.sleep(0.005)
+time.sleep({seconds})
+held = "/var/lib/ansible-template-tree/{name}.lock"
+for fd in glob.glob("/proc/[0-9]*/fd/*"):
+    if os.path.realpath(fd) == held:
+        os.kill(int(fd.split("/")[2]), 9)
+        print("killed")
+"""
+CUT_OFF = "an earlier run was cut off before the service had worked with what it changed"
 
 
 def poll(condition: Callable[[], Any], seconds: float) -> Any:

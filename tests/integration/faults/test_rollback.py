@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,16 @@ import pytest
 from testinfra.host import Host
 
 from tests.integration.faults.tools import FILES, State, all_up, answers, changes, loaded, pids
-from tests.integration.node import Api, Playbook, poll, refused, unit_properties, words
+from tests.integration.node import (
+    CUT_OFF,
+    KILL_THE_MODULE,
+    Api,
+    Playbook,
+    poll,
+    refused,
+    unit_properties,
+    words,
+)
 
 # Holds a port from the moment on when Prometheus' files are staged: after the node check, before the start.
 BIND = """
@@ -39,21 +47,6 @@ while pid() in (before, 0):
 time.sleep({seconds})
 os.kill(pid(), {signal})
 """
-# Kills the module as soon as the way back is kept: its change is live, and not proved.
-KILL_THE_MODULE = """
-import glob, os, time
-deadline = time.monotonic() + 600
-open("/run/beside.ready", "w").close()
-while not os.path.exists("/var/lib/ansible-template-tree/{name}.undo.json"):
-    assert time.monotonic() < deadline
-    time.sleep(0.005)
-time.sleep({seconds})
-held = "/var/lib/ansible-template-tree/{name}.lock"
-for fd in glob.glob("/proc/[0-9]*/fd/*"):
-    if os.path.realpath(fd) == held:
-        os.kill(int(fd.split("/")[2]), 9)
-        print("killed")
-"""
 # Counts who connects: what a trial sends nobody may get.
 LISTEN = """
 import socket
@@ -64,29 +57,6 @@ while True:
     open("/run/heard", "a").write("x")
 """
 GRAFANA = "grafana-server.service"
-
-
-@pytest.fixture
-def beside(host: Host) -> Iterator[Callable[[str], None]]:
-    """Return a function that runs a program in Python on the node, as root, until the test ends.
-
-    It returns once the program says that it looks.
-    """
-    started: list[str] = []
-
-    def run(program: str) -> None:
-        name = f"beside-{len(started)}"
-        started.append(name)
-        source = base64.b64encode(program.encode()).decode()
-        host.check_output(f"echo {source} | base64 --decode | sudo tee /run/{name}.py; sudo rm -f /run/beside.ready")
-        host.check_output(f"sudo systemd-run --quiet --collect --unit={name} python3 /run/{name}.py")
-        assert poll(lambda: host.file("/run/beside.ready").exists, 60)
-
-    yield run
-    for name in started:
-        host.run(f"sudo systemctl stop {name}")
-        # Shown where the test has failed.
-        print(host.run(f"sudo journalctl --no-pager --output=cat --lines=20 --unit={name}").stdout)
 
 
 @contextmanager
@@ -221,7 +191,7 @@ def test_after_a_module_that_was_killed_the_next_run_completes_either(
     killed = playbook("site.yml", "--tags=prometheus", **change)
     assert killed.returncode != 0, words(killed)[-2000:]
     done = playbook("site.yml", "--tags=prometheus", **(change if wanted == "the new" else {}))
-    assert "an earlier run was cut off before the service had worked with what it changed" in words(done)
+    assert CUT_OFF in words(done)
     assert changes(done) >= 0
     flags = prometheus.data("/api/v1/status/flags")["data"]
     assert (flags["query.max-concurrency"] == "9") is (wanted == "the new")

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from testinfra.host import Host
 
-from tests.integration.node import PROJECT, Api, Playbook, Start, poll, process, refused, words
+from tests.integration.node import (
+    CUT_OFF,
+    KILL_THE_MODULE,
+    PROJECT,
+    Api,
+    Playbook,
+    Start,
+    poll,
+    process,
+    refused,
+    words,
+)
 from tests.integration.remote.far import Far, Window, counter, now
 from tests.integration.s3 import bucket
 
@@ -24,6 +35,11 @@ JOB = {"job_name": "another", "static_configs": [{"targets": ["localhost:8003"]}
 def loaded(prometheus: Api) -> str:
     """Return when Prometheus last loaded its configuration."""
     return str(prometheus.data("/api/v1/status/runtimeinfo")["data"]["lastConfigTime"])
+
+
+def loaded_jobs(prometheus: Api) -> set[str]:
+    """Return the jobs that Prometheus scrapes."""
+    return set(prometheus.data("/api/v1/scrape_pools")["data"]["scrapePools"])
 
 
 def stands_still(prometheus: Api) -> bool:
@@ -142,6 +158,52 @@ def test_while_it_is_away_other_changes_go_through_and_a_restart_does_not(
     # Whole seconds; and it is only that one scrape.
     assert started - stopped < 5
     nothing_lost.stopping = (stopped, started + 1)
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_what_was_cut_off_while_it_is_away_is_put_back_without_a_restart(
+    *,
+    far: Far,
+    playbook: Playbook,
+    host: Host,
+    prometheus: Api,
+    beside: Callable[[str], None],
+    nothing_lost: Window,
+) -> None:
+    before = process(host, UNIT), loaded_jobs(prometheus)
+    far.run("systemctl stop haproxy")
+    assert stands_still(prometheus)
+    beside(KILL_THE_MODULE.format(name="prometheus", seconds=1))
+    killed = playbook("site.yml", "--tags=prometheus", prometheus_monitoring_scrape_configs=[JOB], monitoring_watch=30)
+    assert killed.returncode != 0, killed.stdout
+    assert poll(lambda: loaded_jobs(prometheus) == {*before[1], "another"}, 10)
+    done = playbook("site.yml", "--tags=prometheus")
+    refused(done, CUT_OFF, "prometheus_remote_write: cortex is not reachable since")
+    assert (process(host, UNIT), loaded_jobs(prometheus)) == before
+    far.run("systemctl start haproxy")
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_what_was_cut_off_is_put_back_once_all_is_sent(
+    *, far: Far, playbook: Playbook, host: Host, prometheus: Api, beside: Callable[[str], None]
+) -> None:
+    before = process(host, UNIT)
+    beside(KILL_THE_MODULE.format(name="prometheus", seconds=15))
+    killed = playbook("site.yml", "--tags=prometheus", prometheus_retention_time="14d", monitoring_watch=60)
+    assert killed.returncode != 0, killed.stdout
+    assert process(host, UNIT) != before
+    before = process(host, UNIT)
+    far.run("systemctl stop haproxy")
+    assert stands_still(prometheus)
+    done = playbook("site.yml", "--tags=prometheus")
+    refused(done, "not sent yet: cortex the last", "An earlier run was cut off", "nothing was changed on the node")
+    assert process(host, UNIT) == before
+    far.run("systemctl start haproxy")
+    done = playbook("site.yml", "--tags=prometheus")
+    assert done.returncode == 0, done.stdout
+    assert CUT_OFF in words(done)
+    assert process(host, UNIT) != before
+    assert prometheus.data("/api/v1/status/runtimeinfo")["data"]["storageRetention"].startswith("15d")
 
 
 @pytest.mark.usefixtures("_as_it_was")
