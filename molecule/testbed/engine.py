@@ -1,7 +1,7 @@
 """A storage for metrics beside the local node: three Cortex with replication 3, behind HAProxy with TLS and a login.
 
-Cortex is TESTBED_CORTEX_ARCHIVE (a .tar.gz whose top folder holds the program), or built by this machine's Go from
-engine/go.mod, whose checksums are in engine/go.sum; HAProxy is Debian's.
+Cortex is TESTBED_CORTEX_ARCHIVE (a .tar.gz whose top folder holds the program), or built from engine/go.mod; HAProxy is
+Debian's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import go_build
 import testbed
 from progress import say
 
@@ -35,12 +36,6 @@ systemctl daemon-reload
 systemctl start cortex@1 cortex@2 cortex@3
 systemctl restart haproxy
 """
-
-
-def missing() -> str:
-    """Return what this machine lacks for the storage, empty where it has all."""
-    has = os.environ.get("TESTBED_CORTEX_ARCHIVE") or BUILT.exists() or shutil.which("go")
-    return "" if has else "Go (or TESTBED_CORTEX_ARCHIVE), which builds Cortex"
 
 
 def certificate_path(name: str) -> Path:
@@ -67,11 +62,7 @@ def ensure_cortex() -> Path:
             member.name = "cortex"
             archive.extract(member, part, filter="data")
     else:
-        # Go completes go.mod, which is the copy's here.
-        for file in ("go.mod", "go.sum"):
-            shutil.copy(ENGINE / file, part)
-        build = ("go", "build", "-C", part, "-mod=mod", "-trimpath", "-tags", "netgo,slicelabels", "-ldflags", "-s -w")
-        testbed.patiently("building Cortex (some minutes)", *build, "-o", "cortex", PROGRAM)
+        go_build.build(ENGINE, PROGRAM, part / "cortex", "-tags", "netgo,slicelabels")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
     return folder
@@ -135,11 +126,7 @@ def main() -> int:
     creating.add_argument("name", type=testbed.node_name)
     creating.add_argument("--ssh-port", type=int, required=True)
     commands.add_parser("destroy", help="remove both").add_argument("name", type=testbed.node_name)
-    commands.add_parser("missing", help="say what this machine lacks for it; fail where it has all")
     arguments = parser.parse_args()
-    if arguments.command == "missing":
-        print(missing())
-        return 0 if missing() else 1
     return testbed.one_at_a_time(lambda: carry_out(arguments))
 
 

@@ -1,6 +1,6 @@
-"""A node that has restic at hand: the release that the role backup pins, built by this machine's Go.
+"""A node that has restic at hand: the release that the role backup pins, built from restic/go.mod.
 
-Its source comes by restic/go.mod, whose checksums are in restic/go.sum; or TESTBED_RESTIC_ARCHIVE is upstream's .bz2.
+Or TESTBED_RESTIC_ARCHIVE is upstream's .bz2.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import argparse
 import bz2
 import hashlib
 import os
-import shutil
 import sys
 from pathlib import Path
 
+import go_build
 import testbed
 
 SOURCE = testbed.TESTBED / "restic"
@@ -20,12 +20,6 @@ PROGRAM = "github.com/restic/restic/cmd/restic"
 # Where the scenario's inventory finds the archive's checksum, and the node the archive.
 KEPT = testbed.CACHE / "restic"
 ARCHIVE, CHECKSUM = KEPT / "restic.bz2", KEPT / "restic.bz2.sha256"
-
-
-def missing() -> str:
-    """Return what this machine lacks for it, empty where it has all."""
-    has = os.environ.get("TESTBED_RESTIC_ARCHIVE") or CHECKSUM.exists() or shutil.which("go")
-    return "" if has else "Go (or TESTBED_RESTIC_ARCHIVE), which builds restic"
 
 
 def ensure() -> None:
@@ -40,24 +34,12 @@ def ensure() -> None:
     elif CHECKSUM.exists():
         return
     else:
-        packed = bz2.compress(built())
+        program = KEPT / "restic"
+        go_build.build(SOURCE, PROGRAM, program)
+        packed = bz2.compress(program.read_bytes())
+        program.unlink()
     ARCHIVE.write_bytes(packed)
     CHECKSUM.write_text(hashlib.sha256(packed).hexdigest())
-
-
-def built() -> bytes:
-    """Return the program."""
-    work = testbed.CACHE / "restic-build"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    # Go completes go.mod, which is the copy's here.
-    for file in ("go.mod", "go.sum"):
-        shutil.copy(SOURCE / file, work)
-    build = ("go", "build", "-C", work, "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", "restic", PROGRAM)
-    testbed.patiently("building restic (some minutes)", *build, env={**os.environ, "CGO_ENABLED": "0"})
-    program = (work / "restic").read_bytes()
-    shutil.rmtree(work)
-    return program
 
 
 def main() -> int:
@@ -67,11 +49,7 @@ def main() -> int:
     creating = commands.add_parser("create", help="start a node that has restic's archive")
     creating.add_argument("name", type=testbed.node_name)
     creating.add_argument("--ssh-port", type=int, required=True)
-    commands.add_parser("missing", help="say what this machine lacks for it; fail where it has all")
     arguments = parser.parse_args()
-    if arguments.command == "missing":
-        print(missing())
-        return 0 if missing() else 1
     return testbed.one_at_a_time(lambda: create(arguments.name, arguments.ssh_port))
 
 

@@ -14,6 +14,7 @@ LOCKED = (
     "requirements-aws.txt",
     "requirements-bench.txt",
     "requirements-browser.txt",
+    "requirements-go.txt",
     "contrib/emr/requirements.txt",
     "molecule/testbed/demo/requirements.txt",
     "molecule/testbed/spark/requirements.txt",
