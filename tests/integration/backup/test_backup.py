@@ -133,6 +133,28 @@ def test_a_repository_that_is_away_is_not_begun_anew_by_the_timer(host: Host) ->
 
 
 @pytest.mark.usefixtures("backup")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backup_host": "nobody"}, "no snapshot of nobody"),
+        ({"backup_repository": "/srv/elsewhere"}, "repository does not exist"),
+        ({"backup_snapshot": "latest"}, ""),
+    ],
+)
+def test_a_restore_does_not_change_where_the_backups_go(
+    host: Host, playbook: Playbook, options: dict[str, Any], said: str
+) -> None:
+    live = "sudo sh -c 'cd /etc/emr-monitoring-backup && sha256sum settings.json password'"
+    before = host.check_output(live)
+    done = playbook("playbooks/restore.yml", **options, backup_into_running=True, backup_keep={"daily": 2})
+    if said:
+        refused(done, said)
+    else:
+        assert done.returncode == 0, done.stdout
+    assert host.check_output(live) == before
+
+
+@pytest.mark.usefixtures("backup")
 @pytest.mark.parametrize("folder", ["tmp", "root"])
 def test_the_repository_may_be_any_folder(host: Host, playbook: Playbook, folder: str) -> None:
     done = playbook("playbooks/backup.yml", backup_repository=f"/{folder}/backups")
@@ -269,7 +291,9 @@ def test_all_of_it_comes_back_on_a_bare_node(
         refused(playbook("playbooks/restore.yml", **options), "has not been restored")
     assert not host.file("/mnt/prometheus/data").exists
     # As one that is cut off before the controller has the secrets.
-    host.check_output("sudo python3 /usr/local/lib/emr-monitoring/backup.py restore")
+    host.check_output(
+        "sudo python3 /usr/local/lib/emr-monitoring/backup.py --config /etc/emr-monitoring-backup/next restore"
+    )
     done = playbook("playbooks/restore.yml", **options)
     assert done.returncode == 0, done.stdout
     assert "secrets" in done.stdout
