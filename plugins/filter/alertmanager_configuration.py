@@ -23,7 +23,9 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import co
 from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import (
     below_config,
     certificate_file_problems,
+    elsewhere_problems,
     file_checks,
+    files_elsewhere,
     missing_files,
     named_files,
     pattern_problems,
@@ -63,7 +65,9 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     whole = alertmanager_sections(meant, settings["watchdog_route"])
     files = {**meant["secret_files"], **brought["files"], **pair_files(settings)}
     patterns = meant["config"].get("templates") or []
+    elsewhere = [*files_elsewhere(sections, folder)]
     problems = [
+        *elsewhere_problems(elsewhere, "alertmanager", settings["unit"]["dropin"]),
         *(problem for part in (meant, brought, unit, peers) for problem in part["problems"]),
         *pattern_problems("alertmanager_config.templates", patterns, files, folder),
         *certificate_file_problems(sections, files, folder, "alertmanager_files"),
@@ -81,7 +85,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
             problems, lambda: systemd_arguments([*settings["arguments"], *peers["arguments"]]), ""
         ),
         "checks": [
-            *file_checks(sections, folder),
+            *file_checks(elsewhere, "alertmanager", settings["unit"]["dropin"]),
             *_message_checks(settings["amtool"], meant["receivers"], patterns, folder),
         ],
         "secret": [*brought["secret"], KEY],

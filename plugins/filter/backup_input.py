@@ -12,6 +12,13 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.written import LOST
 
 # Of how many days, weeks and months the last backup stays, where the user does not say it.
 KEEP = {"daily": 7, "weekly": 4, "monthly": 6}
+# What restic would take from its environment, and the role says itself.
+OWN = {
+    **dict.fromkeys(("RESTIC_REPOSITORY", "RESTIC_REPOSITORY_FILE"), "use backup_repository"),
+    **dict.fromkeys(("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"), "use backup_password"),
+    "RESTIC_HOST": "use backup_host",
+    "RESTIC_CACHE_DIR": "leave it out",
+}
 # How an address of restic's begins that is no folder.
 SCHEME = re.compile(r"[a-z0-9]+:")
 
@@ -30,6 +37,8 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
             "backup_repository is empty: set it to where the backups go, such as "
             "s3:https://s3.eu-central-1.amazonaws.com/bucket/monitoring, or a folder on the node."
         )
+    elif str(written["repository"]) != str(written["repository"]).strip():
+        gate.problems.append("backup_repository begins or ends with a space, which would be part of it: remove it.")
     gate.problems += _unusable(str(written["repository"] or ""), written["folders"])
     if "\n" in str(written["schedule"] or ""):
         gate.refuse("backup_schedule", written["schedule"], "write one line, such as '*-*-* 03:00'")
@@ -53,6 +62,11 @@ def backup_input(written: Mapping[str, Any]) -> dict[str, Any]:
         f"backup_environment holds {name!r}, which is no name of a variable: write it as NAME: value."
         for name in environment
         if not VARIABLE_NAME.fullmatch(name)
+    ]
+    gate.problems += [
+        f"backup_environment holds {name}, which is the role's own: {remedy}."
+        for name, remedy in OWN.items()
+        if name in environment
     ]
     version, architecture = str(written["version"]), written["architecture"]
     known = written["checksums"].get(version) if isinstance(written["checksums"], Mapping) else None

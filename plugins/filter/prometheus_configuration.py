@@ -16,7 +16,9 @@ from ansible_collections.emr.monitoring.plugins.filter.yaml_file import plain, y
 from ansible_collections.emr.monitoring.plugins.plugin_utils.alertmanager_peers import told_apart
 from ansible_collections.emr.monitoring.plugins.plugin_utils.collected import collected
 from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import (
+    elsewhere_problems,
     file_checks,
+    files_elsewhere,
     missing_files,
     named_file_problems,
 )
@@ -123,8 +125,10 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     config = passwords_in_files(sections, settings["password_salt"])
     config_dir = settings["remote_write"]["config_dir"]
     users = {**meant["config"], "alerting": meant["alerting"], "scrape_configs": meant["jobs"]}
+    elsewhere = [*files_elsewhere({**users, "remote_write": remote["entries"]}, config_dir)]
     problems = [
         *meant["problems"],
+        *elsewhere_problems(elsewhere, "prometheus", settings["unit"]["dropin"]),
         *named_file_problems(sections, brought["files"], config_dir, settings["data_dir"]),
         *_missing(users, brought["files"], config_dir),
         *_job_problems(meant["jobs"], meant["global"]),
@@ -151,7 +155,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         "files": files,
         "secret": [*brought["secret"], *remote["config_files"]],
         "unit_files": unit["files"],
-        "checks": file_checks(users, config_dir),
+        "checks": file_checks(elsewhere, "prometheus", settings["unit"]["dropin"]),
         "discoveries": discoveries(moved),
         "static_targets": static_targets(moved),
         "remote_write": plain(remote["entries"]),

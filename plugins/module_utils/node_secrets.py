@@ -11,6 +11,8 @@ from typing import Any
 
 # Where a node that provisions itself keeps its secrets, each in a file with the name of its variable.
 SELF_PROVISIONED = "/etc/emr-monitoring/secrets"
+# What the role backup has there from the beginning of a restore to its end.
+RESTORING = Path("/var/lib/emr-monitoring-backup/restoring")
 
 
 def secret_on_node(
@@ -52,6 +54,11 @@ BY_HAND = (
 
 def secret_problems(params: dict[str, Any]) -> list[str]:
     """Return what would take the place of a secret that the node has. `params` are the module's options."""
+    if RESTORING.exists():
+        return [
+            "a restore was cut off here: run playbooks/restore.yml again, which goes on where it was and brings the "
+            f"secrets. To do without what it restored, remove {RESTORING} and what it says first"
+        ]
     wanted = [secret for secret in params["secrets"] if secret["needed"]]
     names = [secret["variable"] for secret in params["secrets"]]
     problems = [

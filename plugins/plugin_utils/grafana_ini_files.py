@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import pair_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input import YES
-from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import below_config, file_check, lies_elsewhere
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import below_config, lies_elsewhere
 
 # Keys whose value, if it is a text, is a file, whatever the section is.
 FILE = re.compile(
@@ -57,15 +57,13 @@ def grafana_ini_file_problems(
     return problems + (_ldap_problems(text, files, config_dir) if text is not None else [])
 
 
-def grafana_file_checks(ini: Mapping[str, Mapping[str, Any]], config_dir: str) -> list[dict[str, Any]]:
-    """Return the checks, as the module ``service`` takes them, that files elsewhere on the node are there."""
+def grafana_files_elsewhere(ini: Mapping[str, Mapping[str, Any]], config_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys that name a file elsewhere on the node, with its path."""
     sections = {**ini, LDAP: _ldap(ini.get(LDAP, {}), config_dir)}
-    return [
-        file_check(f"grafana_ini.{section}.{key}", path)
-        for section, settings in sections.items()
-        for key, path in _paths(settings)
-        if (FILE.fullmatch(str(key)) or path != settings[key]) and lies_elsewhere(path, config_dir)
-    ]
+    for section, settings in sections.items():
+        for key, path in _paths(settings):
+            if (FILE.fullmatch(str(key)) or path != settings[key]) and lies_elsewhere(path, config_dir):
+                yield f"grafana_ini.{section}.{key}", path
 
 
 def _ldap(settings: Mapping[str, Any], config_dir: str) -> dict[str, Any]:

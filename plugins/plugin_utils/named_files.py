@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ansible_collections.emr.monitoring.plugins.filter.certificates import certificate_chain, pair_problems
+from ansible_collections.emr.monitoring.plugins.module_utils.node_folders import hidden
 
 # Below these the names are the user's own.
 USERS_NAMES = {
@@ -76,14 +77,12 @@ def named_files(sections: Mapping[str, Any], config_dir: str) -> Iterator[tuple[
                 yield f"{where}.{option}", below
 
 
-def file_checks(sections: Mapping[str, Any], config_dir: str) -> list[dict[str, Any]]:
-    """Return the checks, as the module ``service`` takes them, that files elsewhere on the node are there."""
-    return [
-        file_check(f"{where}.{option}", str(path))
-        for where, part in mappings(sections, "")
-        for option, path in part.items()
-        if str(option).endswith("_file") and option not in WRITTEN and lies_elsewhere(path, config_dir)
-    ]
+def files_elsewhere(sections: Mapping[str, Any], config_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that name a file elsewhere on the node, with its path."""
+    for where, part in mappings(sections, ""):
+        for option, path in part.items():
+            if str(option).endswith("_file") and option not in WRITTEN and lies_elsewhere(path, config_dir):
+                yield f"{where}.{option}", str(path)
 
 
 def lies_elsewhere(path: Any, config_dir: str) -> bool:
@@ -92,10 +91,37 @@ def lies_elsewhere(path: Any, config_dir: str) -> bool:
     return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(("/run/", "/var/run/"))
 
 
-def file_check(where: str, path: str) -> dict[str, Any]:
-    """Return the check that a file is there."""
-    about = f"{where} is {path!r}, and the node has no such file: correct the path, or bring the file first"
-    return {"command": ["test", "-r", path], "about": about}
+def elsewhere_problems(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[str]:
+    """Say which files elsewhere on the node no unit sees.
+
+    :param named: what ``files_elsewhere`` yields
+    :param service: whose they are
+    :param dropin: what the user adds to the unit, which may show it more
+    """
+    return [
+        f"{where} is {path!r}, and {hidden(path)}: bring it by {service}_files, or put it elsewhere."
+        for where, path in named
+        if not dropin and hidden(path)
+    ]
+
+
+def file_checks(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[dict[str, Any]]:
+    """Return the checks, as the module ``service`` takes them, that files elsewhere on the node can be read.
+
+    :param named: what ``files_elsewhere`` yields
+    :param service: whose they are, and the user of its unit
+    :param dropin: what the user adds to the unit, which may let it read more
+    """
+    checks: list[dict[str, Any]] = []
+    for where, path in named:
+        about = f"{where} is {path!r}, and the node has no such file: correct the path, or bring the file first"
+        checks.append({"command": ["test", "-r", path], "about": about})
+        if not dropin:
+            about = f"{where} is {path!r}, which the user {service} cannot read: let it, or bring it by {service}_files"
+            command = ["runuser", f"--user={service}", "--", "test", "-r", path]
+            # In check mode the user may not be there yet.
+            checks.append({"command": command, "about": about, "tolerated": "user .* does not exist"})
+    return checks
 
 
 def whole_paths(part: Any, config_dir: str) -> Any:
@@ -137,6 +163,8 @@ def mappings(part: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             name = f"job {part['job_name']}"
         elif where == "receivers" and "name" in part:
             name = f"receiver {part['name']}"
+        elif where == "remote_write":
+            name = f"prometheus_remote_write: {part.get('name')}"
         yield name, part
         for key, value in part.items():
             if key not in USERS_NAMES:

@@ -68,7 +68,11 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_not_known() -
     assert made(written, files={"token": "x"})["problems"] == []
     found = made(told(api_url_file="/opt/token"))
     assert found["problems"] == []
-    assert [check["command"] for check in found["checks"]] == [["test", "-r", "/opt/token"]]
+    there, readable = (check["command"] for check in found["checks"])
+    assert there == ["test", "-r", "/opt/token"]
+    assert readable == ["runuser", "--user=alertmanager", "--", *there]
+    (problem,) = made(told(api_url_file="/home/hadoop/token"))["problems"]
+    assert "'/home/hadoop/token', and a unit does not see /home (ProtectHome=yes): bring it by alertmanager" in problem
     # What a service makes at its start is not there yet.
     assert made(told(api_url_file="/run/secrets/token"))["checks"] == []
 

@@ -17,6 +17,9 @@ WRITTEN: dict[str, Any] = {
 }  # fmt: skip
 
 
+HOLDS, OWN = "backup_environment holds", ", which is the role's own: "
+
+
 def given(**written: Any) -> dict[str, Any]:
     return backup_input({**WRITTEN, **written})
 
@@ -45,6 +48,10 @@ def test_where_restic_can_write_beside_the_data_is_taken(repository: str) -> Non
     ("variable", "value", "said"),
     [
         ("repository", "", "backup_repository is empty"),
+        ("repository", "/srv/backup ", "backup_repository begins or ends"),
+        ("environment", {"RESTIC_PASSWORD": "needle"}, f"{HOLDS} RESTIC_PASSWORD{OWN}use backup_password."),
+        ("environment", {"RESTIC_REPOSITORY_FILE": "/x"}, f"{HOLDS} RESTIC_REPOSITORY_FILE{OWN}use backup_repository."),
+        ("environment", {"RESTIC_HOST": "x"}, f"{HOLDS} RESTIC_HOST{OWN}use backup_host."),
         ("repository", None, "backup_repository is empty"),
         ("repository", "backups", "backup_repository is neither an absolute path nor"),
         (

@@ -94,3 +94,10 @@ def test_the_database_is_a_file_below_the_data_or_none() -> None:
     assert grafana_database({"database": ["wrong"]}, "/data", {}) == "/data/grafana.db"
     assert grafana_database("wrong", "/data", {}) == "/data/grafana.db"
     assert grafana_database({}, "/data", {"host": "db.example.com"}) == ""
+
+
+def test_a_file_elsewhere_is_one_that_grafana_sees_and_reads() -> None:
+    found = made({"ini": {"smtp": {"cert_file": "/opt/c.pem", "key_file": "/root/k.pem"}}})
+    (problem,) = found["problems"]
+    assert problem.startswith("grafana_ini.smtp.key_file is '/root/k.pem', and a unit does not see /root")
+    assert ["runuser", "--user=grafana", "--", "test", "-r", "/opt/c.pem"] in [c["command"] for c in found["checks"]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_ini_files import (
-    grafana_file_checks,
+    grafana_files_elsewhere,
     grafana_ini_file_problems,
 )
 
@@ -123,7 +123,7 @@ def test_a_file_elsewhere_is_looked_for_on_the_node() -> None:
         "smtp": {"password": "$__file{/run/credentials/x}", "cert_file": "/opt/cert.pem"},
     }
     assert problems(ini) == []
-    assert sorted(check["command"][-1] for check in grafana_file_checks(ini, FOLDER)) == [
+    assert sorted(path for _, path in grafana_files_elsewhere(ini, FOLDER)) == [
         "/opt/cert.pem",
         "/opt/ldap.toml",
         "/opt/secret",

@@ -632,6 +632,16 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def test_a_restore_that_was_cut_off_is_what_has_to_go_on(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "grafana.db").touch()
+    (tmp_path / "restoring").touch()
+    monkeypatch.setattr(node_secrets, "RESTORING", tmp_path / "restoring")
+    (problem,) = kept(None)
+    assert problem.startswith("a restore was cut off here: run playbooks/restore.yml again")
+
+
 @pytest.mark.parametrize("key", [None, "a key"])
 def test_a_bare_node_takes_any_secret(kept: Kept, key: str | None) -> None:
     assert kept(key, password=key is not None) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,43 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_looked_for(op
     job["tls_config"] = {option: "/etc/ssl/x.pem"}
     found = made({"scrape_configs": [job]})
     assert found["problems"] == []
-    (check,) = found["checks"]
-    assert check["command"] == ["test", "-r", "/etc/ssl/x.pem"]
-    assert check["about"].startswith(f"job a.tls_config.{option} is '/etc/ssl/x.pem', and the node has no such file")
+    there, readable = found["checks"]
+    assert there["command"] == ["test", "-r", "/etc/ssl/x.pem"]
+    assert there["about"].startswith(f"job a.tls_config.{option} is '/etc/ssl/x.pem', and the node has no such file")
+    assert readable["command"] == ["runuser", "--user=prometheus", "--", *there["command"]]
+    assert f"job a.tls_config.{option} is '/etc/ssl/x.pem', which the user prometheus cannot read" in readable["about"]
+
+
+@pytest.mark.parametrize("path", ["/home/hadoop/x.pem", "/root/x", "/proc/self/x"])
+@pytest.mark.parametrize(
+    ("written", "where"),
+    [
+        (
+            {"scrape_configs": [{"job_name": "a", "basic_auth": {"password_file": "PATH"}}]},
+            "job a.basic_auth.password_file",
+        ),
+        (
+            {"config": {"remote_read": [{"url": "https://x", "bearer_token_file": "PATH"}]}},
+            "remote_read.bearer_token_file",
+        ),
+        (
+            {
+                "remote_write": [{"name": "far", "url": "https://x/w", "tls_config": {"ca_file": "PATH"}}],
+                "external_labels": {"cluster": "c"},
+            },
+            "prometheus_remote_write: far.tls_config.ca_file",
+        ),
+    ],
+)
+def test_a_file_that_the_unit_does_not_see_is_refused(written: dict[str, Any], where: str, path: str) -> None:
+    wanted = json.loads(json.dumps(written).replace("PATH", path))
+    (problem,) = made(wanted)["problems"]
+    assert problem.startswith(f"{where} is {path!r}, and a unit ")
+    assert problem.endswith("bring it by prometheus_files, or put it elsewhere.")
+    # What may let the unit see and read more, is the user's to know.
+    found = made(wanted, unit={**SETTINGS["unit"], "dropin": {"Service": {"ProtectHome": "no"}}})
+    assert found["problems"] == []
+    assert [check["command"][0] for check in found["checks"]] == ["test"]
 
 
 @pytest.mark.parametrize("target", ["localhost:8000 ", " localhost:8000", "localhost :8000"])

@@ -120,6 +120,7 @@ def test_a_schedule_that_systemd_does_not_know_is_refused(host: Host, playbook: 
     before = host.check_output(digest)
     done = playbook("playbooks/backup.yml", backup_schedule="every night", backup_keep={"daily": 3})
     refused(done, "backup_schedule is 'every night', which systemd does not know")
+    refused(playbook("playbooks/backup.yml", backup_schedule="2020-01-01"), "which lies in the past alone")
     assert host.check_output(digest) == before
     assert not host.file("/etc/systemd/system/emr-monitoring-backup.timer").exists
 
@@ -294,6 +295,7 @@ def test_all_of_it_comes_back_on_a_bare_node(
     host.check_output(
         "sudo python3 /usr/local/lib/emr-monitoring/backup.py --config /etc/emr-monitoring-backup/next restore"
     )
+    refused(playbook("site.yml", "--check"), "a restore was cut off here: run playbooks/restore.yml again")
     done = playbook("playbooks/restore.yml", **options)
     assert done.returncode == 0, done.stdout
     assert "secrets" in done.stdout
