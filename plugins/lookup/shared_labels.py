@@ -34,6 +34,10 @@ _raw:
 """
 
 
+# By which Cortex and Mimir, and Thanos, keep one tenant's series apart from another's.
+TENANT = ("x-scope-orgid", "thanos-tenant")
+
+
 class LookupModule(LookupBase):  # type: ignore[misc]
     """Ansible's entry point."""
 
@@ -74,11 +78,23 @@ def _labels(host: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _endpoints(host: Mapping[str, Any]) -> set[str]:
-    """Return where a host sends its metrics: to its localhost is to whatever sends them on from there."""
+def _endpoints(host: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return where a host sends its metrics, and as which tenant.
+
+    Its localhost is whatever sends them on from there.
+    """
     entries = host.get("prometheus_remote_write")
     return {
-        str(entry.get("url"))
+        (str(entry.get("url")).rstrip("/"), _tenant(entry))
         for entry in (entries if isinstance(entries, list) else [entries])
         if isinstance(entry, Mapping)
     }
+
+
+def _tenant(entry: Mapping[str, Any]) -> str:
+    """Return what an entry says of the tenant."""
+    written = [entry.get(option) for option in ("headers", "http_headers")]
+    headers = {
+        str(name).lower(): value for part in written if isinstance(part, Mapping) for name, value in part.items()
+    }
+    return str([headers.get(name) for name in TENANT])

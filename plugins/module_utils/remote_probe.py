@@ -42,6 +42,7 @@ REMEDIES = {
     405: "is the path in its url right?",
     407: "which is its proxy: is the login in proxy_url right?",
 }
+TRUST = "give its authority in tls_config.ca, or the name that is in it in tls_config.server_name"
 SIGNED = "may the node's role, or whose keys these are, write there (aps:RemoteWrite)?"
 
 
@@ -134,6 +135,8 @@ class Endpoint:
             return Verdict(REFUSED, f"wants sigv4, and there are no credentials, so Prometheus does not start: {error}")
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                return Verdict(REFUSED, f"shows a certificate that is not trusted ({reason.verify_message}): {TRUST}")
             return Verdict(AWAY, f"cannot be reached: {self.hide(printable(str(reason) or type(error).__name__))}")
 
     @property

@@ -10,6 +10,10 @@ from ansible_collections.emr.monitoring.plugins.lookup.shared_labels import Look
 AMP = [{"name": "amp", "url": "https://amp.example.com/write"}]
 
 
+def tenant(name: str, option: str = "headers", header: str = "x-scope-orgid") -> dict[str, Any]:
+    return {"prometheus_remote_write": [{**AMP[0], option: {header: name}}]}
+
+
 def said(own: dict[str, Any], other: dict[str, Any]) -> list[str]:
     facts = {"ansible_facts": {"emr": {"cluster_id": "j-1"}}}
     hosts = {"a": {**facts, "prometheus_remote_write": AMP, **own}, "b": {**facts, **other}}
@@ -39,12 +43,30 @@ def test_two_hosts_of_one_cluster_are_refused_by_name(own: dict[str, Any], other
 @pytest.mark.parametrize(
     ("own", "other"),
     [
+        ({}, [{"url": "https://amp.example.com/write/"}]),
+        (tenant("a"), tenant("a")["prometheus_remote_write"]),
+        # Of any other header nobody knows that it tells them apart.
+        (tenant("a", header="X-Node"), tenant("b", header="X-Node")["prometheus_remote_write"]),
+        ({}, [{**AMP[0], "headers": None}]),
+    ],
+)
+def test_one_place_is_one_however_it_is_written(own: dict[str, Any], other: list[dict[str, Any]]) -> None:
+    assert len(said(own, {"prometheus_remote_write": other})) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
         ({}, {"prometheus_remote_write": []}),
         ({}, {}),
         ({}, {"prometheus_remote_write": [{"name": "other", "url": "https://elsewhere.example.com/write"}]}),
         ({"prometheus_external_labels": {"cluster": "j-1", "node": "a"}}, {"prometheus_remote_write": AMP}),
         ({}, {"prometheus_remote_write": AMP, "ansible_facts": {"emr": {"cluster_id": "j-2"}}}),
         ({"prometheus_remote_write": []}, {"prometheus_remote_write": AMP}),
+        *(
+            (tenant("a", option, header), tenant("b", option, header))
+            for option, header in (("headers", "X-Scope-OrgID"), ("http_headers", "THANOS-TENANT"))
+        ),
     ],
 )
 def test_what_can_be_told_apart_is_not(own: dict[str, Any], other: dict[str, Any]) -> None:

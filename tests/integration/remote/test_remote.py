@@ -91,7 +91,7 @@ def test_a_wrong_password_is_refused_before_it_loses_anything(
     [
         ({"url": "https://metrics/nowhere"}, "answers HTTP 404"),
         ({"url": "https://metrics:1/api/v1/push"}, "cannot be reached"),
-        ({"tls_config": {}}, "cannot be reached"),
+        ({"tls_config": {}}, "shows a certificate that is not trusted"),
         ({"basic_auth": None, "sigv4": {"region": "eu-central-1"}}, "there are no credentials"),
     ],
 )
