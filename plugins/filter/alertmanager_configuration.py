@@ -66,8 +66,9 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     files = {**meant["secret_files"], **brought["files"], **pair_files(settings)}
     patterns = meant["config"].get("templates") or []
     elsewhere = [*files_elsewhere(sections, folder)]
+    templates = [("alertmanager_config.templates", str(path)) for path in patterns if str(path).startswith("/")]
     problems = [
-        *elsewhere_problems(elsewhere, "alertmanager", settings["unit"]["dropin"]),
+        *elsewhere_problems([*elsewhere, *templates], "alertmanager", settings["unit"]["dropin"]),
         *(problem for part in (meant, brought, unit, peers) for problem in part["problems"]),
         *pattern_problems("alertmanager_config.templates", patterns, files, folder),
         *certificate_file_problems(sections, files, folder, "alertmanager_files"),

@@ -24,7 +24,11 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_input impor
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_plugins import grafana_plugins, path_problems
 from ansible_collections.emr.monitoring.plugins.plugin_utils.grafana_sources import grafana_sources
-from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import elsewhere_problems, file_checks
+from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import (
+    elsewhere_problems,
+    presence_checks,
+    reading_checks,
+)
 from ansible_collections.emr.monitoring.plugins.plugin_utils.service_files import service_files
 from ansible_collections.emr.monitoring.plugins.plugin_utils.unit_options import unit_options
 from ansible_collections.emr.monitoring.plugins.plugin_utils.web_configuration import KEY, pair_files
@@ -62,8 +66,9 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     plugins = grafana_plugins(settings["plugins"]["written"], settings["plugins"]["folder"])
     database = grafana_database_files(settings["database"], settings["config_dir"], meant["ini"])
     elsewhere = [*grafana_files_elsewhere(meant["ini"], settings["config_dir"])]
+    read = [*grafana_files_elsewhere(meant["ini"], settings["config_dir"], read=True)]
     problems = [
-        *elsewhere_problems(elsewhere, "grafana", settings["unit"]["dropin"]),
+        *elsewhere_problems(read, "grafana", settings["unit"]["dropin"]),
         *(problem for part in (meant, sources, brought, unit, plugins, database) for problem in part["problems"]),
         *path_problems(plugins["ini"], meant["ini"]),
     ]
@@ -105,7 +110,7 @@ def grafana_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "plugins": plugins["plugins"],
         "plugin_versions": {plugin["name"]: plugin["version"] for plugin in plugins["plugins"]},
-        "checks": file_checks(elsewhere, "grafana", settings["unit"]["dropin"]),
+        "checks": [*presence_checks(elsewhere), *reading_checks(read, "grafana", settings["unit"]["dropin"])],
         "attempts": meant["ini"].get(section, {}).get(attempts, 5),
         "problems": problems,
     }

@@ -21,6 +21,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import 
     files_elsewhere,
     missing_files,
     named_file_problems,
+    targets_elsewhere,
 )
 from ansible_collections.emr.monitoring.plugins.plugin_utils.remote_write import remote_write
 from ansible_collections.emr.monitoring.plugins.plugin_utils.rule_files import (
@@ -128,7 +129,7 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     elsewhere = [*files_elsewhere({**users, "remote_write": remote["entries"]}, config_dir)]
     problems = [
         *meant["problems"],
-        *elsewhere_problems(elsewhere, "prometheus", settings["unit"]["dropin"]),
+        *elsewhere_problems([*elsewhere, *targets_elsewhere(users)], "prometheus", settings["unit"]["dropin"]),
         *named_file_problems(sections, brought["files"], config_dir, settings["data_dir"]),
         *_missing(users, brought["files"], config_dir),
         *_job_problems(meant["jobs"], meant["global"]),

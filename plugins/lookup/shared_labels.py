@@ -92,9 +92,17 @@ def _endpoints(host: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def _tenant(entry: Mapping[str, Any]) -> str:
-    """Return what an entry says of the tenant."""
+    """Return what an entry says of the tenant, in whichever of the two forms."""
     written = [entry.get(option) for option in ("headers", "http_headers")]
     headers = {
         str(name).lower(): value for part in written if isinstance(part, Mapping) for name, value in part.items()
     }
-    return str([headers.get(name) for name in TENANT])
+    return str([sorted(_texts(headers.get(name))) for name in TENANT])
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return [] if value is None else [str(value)]

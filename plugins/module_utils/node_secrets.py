@@ -54,11 +54,6 @@ BY_HAND = (
 
 def secret_problems(params: dict[str, Any]) -> list[str]:
     """Return what would take the place of a secret that the node has. `params` are the module's options."""
-    if RESTORING.exists():
-        return [
-            "a restore was cut off here: run playbooks/restore.yml again, which goes on where it was and brings the "
-            f"secrets. To do without what it restored, remove {RESTORING} and what it says first"
-        ]
     wanted = [secret for secret in params["secrets"] if secret["needed"]]
     names = [secret["variable"] for secret in params["secrets"]]
     problems = [
@@ -79,13 +74,19 @@ def secret_problems(params: dict[str, Any]) -> list[str]:
             lost[name] = secret["used_by"]
         elif secret["known"] and secret.get("sha256") and path and not _is_digest_of(secret["sha256"], content):
             problems.append(_other_key(name, path, params["secrets_dir"]))
-    if held:
+    snapshot = _content(str(RESTORING))
+    if snapshot is not None and (held or lost):
+        problems.append(
+            "a restore was cut off here, which brings the secrets that are missing: run playbooks/restore.yml again, "
+            f"with -e backup_snapshot={snapshot.decode(errors='replace')}, and it goes on where it was"
+        )
+    elif held:
         problems.append(
             f"{params['secrets_dir']} holds no {', '.join(held)}, and the node has what is missing there, such as "
             f"{next(iter(held.values()))}: it was provisioned by another controller or with another folder, and new "
             f"ones would lock out everybody who uses those. {TAKE_OVER}. {_on_purpose(held)}"
         )
-    if lost:
+    if lost and snapshot is None:
         problems.append(
             f"{params['secrets_dir']} holds no {', '.join(lost)}, and {', '.join(dict.fromkeys(lost.values()))} on the "
             "node was made with it, of which the node has no copy: copy the file from the controller that provisioned "

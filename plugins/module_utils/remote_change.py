@@ -60,14 +60,21 @@ class Remote:
             if old.get(name) != new.get(name) or self._reads_another(entry, task, plan):
                 self._ask(entry, task, stages)
 
-    def may_recover(self, url: str) -> None:
-        """Raise TreeError where a restart, to put back what was cut off, would lose samples.
+    def may_recover(self, url: str, stops: bool, kept: str | None) -> None:
+        """Raise TreeError where it would lose samples to put back what was cut off.
 
         :param url: the page of metrics of the service that runs
+        :param stops: whether the service would have to stop
+        :param kept: where the configuration is that would be put back; None where there was none
         """
-        if queues(_text(self.config)):
-            does = "An earlier run was cut off, and what it replaced has to be put back, with a restart of Prometheus"
-            self._refuse_loss(url, None, does)
+        live = queues(_text(self.config))
+        others = changed(live, queues(_text(kept) if kept else ""))
+        # One that does not answer has scraped nothing, and may need what is put back to answer.
+        answers = 0 < self._page(url).status < 500
+        if live and answers and (stops or others):
+            does = "An earlier run was cut off, and what it replaced has to be put back, with "
+            does += "a restart of Prometheus" if stops else "another queue for it"
+            self._refuse_loss(url, None if stops else others, does)
 
     def _page(self, url: str) -> Answer:
         """Return the page of metrics, whose text is empty where it cannot be read."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.emr.monitoring.plugins.module_utils.http_client import AnyStatus, parsed
+from ansible_collections.emr.monitoring.plugins.module_utils.http_client import PARTIAL_CHAIN, AnyStatus, parsed
 from ansible_collections.emr.monitoring.plugins.module_utils.proxy import proxy_of
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_credentials import NoKeysError, find_keys
 from ansible_collections.emr.monitoring.plugins.module_utils.remote_sigv4 import Scope, cleaned, signed
@@ -78,6 +78,8 @@ def tls_context(config: Mapping[str, Any], path: Callable[[str], str]) -> ssl.SS
     context.name = config.get("server_name")
     # As in Go, a name that stands in the subject alone is none.
     context.hostname_checks_common_name = False
+    # And any certificate that is given to be trusted, is.
+    context.verify_flags |= PARTIAL_CHAIN
     if config.get("ca_file"):
         context.load_verify_locations(cafile=path(config["ca_file"]))
     else:
@@ -136,7 +138,7 @@ class Endpoint:
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             if isinstance(reason, ssl.SSLCertVerificationError):
-                return Verdict(REFUSED, f"shows a certificate that is not trusted ({reason.verify_message}): {TRUST}")
+                return Verdict(AWAY, f"shows a certificate that is not trusted ({reason.verify_message}): {TRUST}")
             return Verdict(AWAY, f"cannot be reached: {self.hide(printable(str(reason) or type(error).__name__))}")
 
     @property

@@ -15,6 +15,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree import Task, T
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_undo import Undo, kept_file
 from ansible_collections.emr.monitoring.plugins.module_utils.trial import Trial, rehearse
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_check import check_dropins
@@ -97,11 +98,12 @@ class Transaction:
     def _metrics(self, notes: Mapping[str, Any]) -> str:
         return str(notes.get("metrics_url", self.notes["metrics_url"]))
 
-    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
-        """Raise TreeError where putting back would stop a service that has not sent all that it is to send."""
+    def may_recover(self, undo: Undo, notes: Mapping[str, Any]) -> None:
+        """Raise TreeError where putting back would lose what the service has not sent yet."""
         state = self.unit.state()
-        if self.remote and state.active == "active" and not _runs_since_before(remembered, state):
-            self.remote.may_recover(self._metrics(notes))
+        if self.remote and state.active == "active":
+            stops = not _runs_since_before(undo.service, state)
+            self.remote.may_recover(self._metrics(notes), stops, kept_file(undo, self.remote.config))
 
     def _stops(self, plan: Plan) -> bool:
         """Tell whether a service that runs would have to stop."""

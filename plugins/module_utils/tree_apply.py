@@ -38,7 +38,7 @@ class Proof(Protocol):
         `notes` are those of what is live.
         """
 
-    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    def may_recover(self, undo: Undo, notes: Mapping[str, Any]) -> None:
         """Judge whether what a run replaced that was cut off may be put back; raise TreeError to have nothing changed.
 
         `notes` are those of what is live.
@@ -76,7 +76,7 @@ def recover(state_dir: str, name: str, proof: Proof | None) -> list[str]:
             proof.tidy()
         return []
     if proof:
-        proof.may_recover(undo.service, load(f"{state_dir}/{name}.json").notes)
+        proof.may_recover(undo, load(f"{state_dir}/{name}.json").notes)
     said = put_back(undo, state_dir, name, proof)
     return [f"{name}: an earlier run was cut off before the service had worked with what it changed. {said}"]
 

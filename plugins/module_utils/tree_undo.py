@@ -53,6 +53,11 @@ def load(state_dir: str, name: str) -> Undo | None:
     return _read(undo_path(state_dir, name))
 
 
+def kept_file(undo: Undo, path: str) -> str | None:
+    """Where what was live at a path is kept: at the path itself where it still is; None where there was nothing."""
+    return next((backup for dest, rel, backup in undo.files if join(dest, rel) == path), path)
+
+
 def _read(path: str) -> Undo | None:
     try:
         with open(path, encoding="utf-8") as stream:

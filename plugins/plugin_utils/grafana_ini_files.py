@@ -57,12 +57,19 @@ def grafana_ini_file_problems(
     return problems + (_ldap_problems(text, files, config_dir) if text is not None else [])
 
 
-def grafana_files_elsewhere(ini: Mapping[str, Mapping[str, Any]], config_dir: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys that name a file elsewhere on the node, with its path."""
+def grafana_files_elsewhere(
+    ini: Mapping[str, Mapping[str, Any]], config_dir: str, read: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Yield the keys that name a file elsewhere on the node, with its path.
+
+    :param read: whether to name those alone that Grafana certainly reads
+    """
     sections = {**ini, LDAP: _ldap(ini.get(LDAP, {}), config_dir)}
     for section, settings in sections.items():
         for key, path in _paths(settings):
-            if (FILE.fullmatch(str(key)) or path != settings[key]) and lies_elsewhere(path, config_dir):
+            expanded = path != settings[key]
+            used = expanded or str(settings.get("enabled", False)) in YES
+            if (FILE.fullmatch(str(key)) or expanded) and lies_elsewhere(path, config_dir) and (used or not read):
                 yield f"grafana_ini.{section}.{key}", path
 
 

@@ -85,6 +85,13 @@ def files_elsewhere(sections: Mapping[str, Any], config_dir: str) -> Iterator[tu
                 yield f"{where}.{option}", str(path)
 
 
+def targets_elsewhere(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the patterns of files of targets that are to be on the node already."""
+    for where, part in mappings(sections, ""):
+        if where.endswith(".file_sd_configs") and isinstance(part.get("files"), list):
+            yield from ((f"{where}.files", str(path)) for path in part["files"] if str(path).startswith("/"))
+
+
 def lies_elsewhere(path: Any, config_dir: str) -> bool:
     """Tell whether a path names a file that is to be on the node already: what lies in /run comes and goes."""
     text = str(path)
@@ -99,29 +106,41 @@ def elsewhere_problems(named: Iterable[tuple[str, str]], service: str, dropin: A
     :param dropin: what the user adds to the unit, which may show it more
     """
     return [
-        f"{where} is {path!r}, and {hidden(path)}: bring it by {service}_files, or put it elsewhere."
+        f"{where} is {path!r}, and {why}: bring it by {service}_files, or put it elsewhere."
         for where, path in named
-        if not dropin and hidden(path)
+        # Two slashes at the beginning stay two (POSIX).
+        if not dropin and (why := hidden(posixpath.normpath(path).replace("//", "/", 1)))
     ]
 
 
 def file_checks(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[dict[str, Any]]:
     """Return the checks, as the module ``service`` takes them, that files elsewhere on the node can be read.
 
-    :param named: what ``files_elsewhere`` yields
-    :param service: whose they are, and the user of its unit
-    :param dropin: what the user adds to the unit, which may let it read more
+    The parameters are those of ``elsewhere_problems``.
     """
-    checks: list[dict[str, Any]] = []
-    for where, path in named:
-        about = f"{where} is {path!r}, and the node has no such file: correct the path, or bring the file first"
-        checks.append({"command": ["test", "-r", path], "about": about})
-        if not dropin:
-            about = f"{where} is {path!r}, which the user {service} cannot read: let it, or bring it by {service}_files"
-            command = ["runuser", f"--user={service}", "--", "test", "-r", path]
+    given = [*named]
+    return [*presence_checks(given), *reading_checks(given, service, dropin)]
+
+
+def presence_checks(named: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the checks that files are there."""
+    about = "{} is {!r}, and the node has no such file: correct the path, or bring the file first"
+    return [{"command": ["test", "-r", path], "about": about.format(where, path)} for where, path in named]
+
+
+def reading_checks(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[dict[str, Any]]:
+    """Return the checks that the user of a unit can read them; none where a drop-in may let it read more."""
+    about = "{} is {!r}, which the user {} cannot read: let it, or bring it by {}_files"
+    return [
+        {
+            "command": ["runuser", f"--user={service}", "--", "test", "-r", path],
+            "about": about.format(where, path, service, service),
             # In check mode the user may not be there yet.
-            checks.append({"command": command, "about": about, "tolerated": "user .* does not exist"})
-    return checks
+            "tolerated": "user .* does not exist",
+        }
+        for where, path in named
+        if not dropin
+    ]
 
 
 def whole_paths(part: Any, config_dir: str) -> Any:

@@ -71,6 +71,8 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_not_known() -
     there, readable = (check["command"] for check in found["checks"])
     assert there == ["test", "-r", "/opt/token"]
     assert readable == ["runuser", "--user=alertmanager", "--", *there]
+    (problem,) = made({"config": {"templates": ["/home/me/*.tmpl"]}})["problems"]
+    assert problem.startswith("alertmanager_config.templates is '/home/me/*.tmpl', and a unit does not see /home")
     (problem,) = made(told(api_url_file="/home/hadoop/token"))["problems"]
     assert "'/home/hadoop/token', and a unit does not see /home (ProtectHome=yes): bring it by alertmanager" in problem
     # What a service makes at its start is not there yet.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from ansible_collections.emr.monitoring.plugins.filter.grafana_configuration import (
     grafana_configuration,
@@ -97,7 +98,16 @@ def test_the_database_is_a_file_below_the_data_or_none() -> None:
 
 
 def test_a_file_elsewhere_is_one_that_grafana_sees_and_reads() -> None:
-    found = made({"ini": {"smtp": {"cert_file": "/opt/c.pem", "key_file": "/root/k.pem"}}})
+    smtp = {"enabled": True, "cert_file": "/opt/c.pem", "key_file": "/root/k.pem"}
+    found = made({"ini": {"smtp": smtp}})
     (problem,) = found["problems"]
     assert problem.startswith("grafana_ini.smtp.key_file is '/root/k.pem', and a unit does not see /root")
     assert ["runuser", "--user=grafana", "--", "test", "-r", "/opt/c.pem"] in [c["command"] for c in found["checks"]]
+
+
+@pytest.mark.parametrize("enabled", [{}, {"enabled": False}, {"enabled": "false"}])
+def test_of_a_part_that_is_off_grafana_reads_no_file(enabled: dict[str, Any]) -> None:
+    found = made({"ini": {"smtp": {**enabled, "cert_file": "/root/c.pem", "password": "$__file{/opt/password}"}}})
+    assert found["problems"] == []
+    users = [check["command"][-1] for check in found["checks"] if check["command"][0] == "runuser"]
+    assert users == ["/opt/password"]

@@ -636,10 +636,13 @@ def test_a_restore_that_was_cut_off_is_what_has_to_go_on(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "grafana.db").touch()
-    (tmp_path / "restoring").touch()
+    (tmp_path / "restoring").write_text("1a2b3c4d")
     monkeypatch.setattr(node_secrets, "RESTORING", tmp_path / "restoring")
     (problem,) = kept(None)
-    assert problem.startswith("a restore was cut off here: run playbooks/restore.yml again")
+    assert problem.startswith("a restore was cut off here, which brings the secrets")
+    assert "playbooks/restore.yml again, with -e backup_snapshot=1a2b3c4d" in problem
+    # A node that has them goes on.
+    assert kept("a key") == []
 
 
 @pytest.mark.parametrize("key", [None, "a key"])

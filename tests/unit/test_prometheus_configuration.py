@@ -161,6 +161,13 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_looked_for(op
     assert f"job a.tls_config.{option} is '/etc/ssl/x.pem', which the user prometheus cannot read" in readable["about"]
 
 
+@pytest.mark.parametrize("path", ["/home/hadoop/*.json", "//home/x/*.json", "/etc/../home/x.yml"])
+def test_files_of_targets_that_the_unit_does_not_see_are_refused(path: str) -> None:
+    job = {"job_name": "a", "file_sd_configs": [{"files": [path, "/srv/t/*.yml"]}]}
+    (problem,) = made({"scrape_configs": [job]})["problems"]
+    assert problem.startswith(f"job a.file_sd_configs.files is {path!r}, and a unit does not see /home")
+
+
 @pytest.mark.parametrize("path", ["/home/hadoop/x.pem", "/root/x"])
 @pytest.mark.parametrize(
     ("written", "where"),
@@ -185,7 +192,7 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_looked_for(op
 def test_a_file_that_the_unit_does_not_see_is_refused(written: dict[str, Any], where: str, path: str) -> None:
     wanted = json.loads(json.dumps(written).replace("PATH", path))
     (problem,) = made(wanted)["problems"]
-    assert problem.startswith(f"{where} is {path!r}, and a unit ")
+    assert problem.startswith(f"{where} is {path!r}, and a unit does not see")
     assert problem.endswith("bring it by prometheus_files, or put it elsewhere.")
     # What may let the unit see and read more, is the user's to know.
     found = made(wanted, unit={**SETTINGS["unit"], "dropin": {"Service": {"ProtectHome": "no"}}})

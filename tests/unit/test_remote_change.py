@@ -233,30 +233,46 @@ def test_where_nobody_knows_what_is_sent_it_is_not_lost(tmp_path: Path, server: 
     assert node.examine([], [answer, answer], lose_unsent=True).warnings == []
 
 
+NOT_SENT = r"not sent yet: a the last 1\d\.\d minutes\. An earlier run was cut off, .* with "
+
+
 @pytest.mark.parametrize(
-    ("answer", "options", "said"),
+    ("answer", "stops", "kept", "options", "said"),
     [
-        (
-            BEHIND,
-            {},
-            r"not sent yet: a the last 1\d\.\d minutes\. An earlier run was cut off, .* Have them taken first, or",
-        ),
-        (Answer(503), {}, "nobody knows whether all has been sent"),
-        (BEHIND, {"lose_unsent": True}, ""),
-        (SENT, {}, ""),
+        (BEHIND, True, "a", {}, f"{NOT_SENT}a restart of Prometheus.* Have them taken first, or"),
+        (BEHIND, False, "a?other", {}, f"{NOT_SENT}another queue for it"),
+        (BEHIND, False, "", {}, f"{NOT_SENT}another queue for it"),
+        (BEHIND, False, None, {}, f"{NOT_SENT}another queue for it"),
+        # It only loads again what it sends by already.
+        (BEHIND, False, "a", {}, ""),
+        (Answer(401), True, "a", {}, "nobody knows whether all has been sent"),
+        # What hangs, or dies again and again, is what putting back mends.
+        (Answer(0), True, "a", {}, ""),
+        (Answer(503), True, "a", {}, ""),
+        (BEHIND, True, "a", {"lose_unsent": True}, ""),
+        (SENT, True, "a", {}, ""),
     ],
 )
 def test_what_was_cut_off_is_put_back_once_all_is_sent(
-    tmp_path: Path, server: Endpoint, answer: Answer, options: dict[str, Any], said: str
+    *,
+    tmp_path: Path,
+    server: Endpoint,
+    answer: Answer,
+    stops: bool,
+    kept: str | None,
+    options: dict[str, Any],
+    said: str,
 ) -> None:
     entries = [entry(server)]
     remote = Node(tmp_path, config(entries, cluster="j-1")).examine(entries, answer, **options)
+    former = [{"name": "a", "url": f"http://{server.address}/{kept}"}] if kept else []
+    (tmp_path / "kept").write_text(config(former, cluster="j-1"))
     with pytest.raises(TreeError, match=said) if said else nullcontext():
-        remote.may_recover("http://localhost/metrics")
+        remote.may_recover("http://localhost/metrics", stops, str(tmp_path / "kept") if kept is not None else None)
 
 
 def test_where_nothing_is_sent_nothing_keeps_it_from_being_put_back(tmp_path: Path) -> None:
-    Node(tmp_path, "").examine([], BEHIND).may_recover("http://localhost/metrics")
+    Node(tmp_path, "").examine([], BEHIND).may_recover("http://localhost/metrics", True, None)
 
 
 SECRET: dict[str, Any] = {"basic_auth": {"username": "me", "password_file": "remote-write/a.password"}}

@@ -45,6 +45,7 @@ def test_two_hosts_of_one_cluster_are_refused_by_name(own: dict[str, Any], other
     [
         ({}, [{"url": "https://amp.example.com/write/"}]),
         (tenant("a"), tenant("a")["prometheus_remote_write"]),
+        (tenant("a"), [{**AMP[0], "http_headers": {"X-Scope-OrgID": {"values": ["a"]}}}]),
         # Of any other header nobody knows that it tells them apart.
         (tenant("a", header="X-Node"), tenant("b", header="X-Node")["prometheus_remote_write"]),
         ({}, [{**AMP[0], "headers": None}]),

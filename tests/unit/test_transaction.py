@@ -8,7 +8,7 @@ import pwd
 import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ansible_collections.emr.monitoring.plugins.module_utils.tree import TreeErr
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_apply import NotProvedError
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_diff import Plan
 from ansible_collections.emr.monitoring.plugins.module_utils.tree_manifest import LINKS
+from ansible_collections.emr.monitoring.plugins.module_utils.tree_undo import Undo
 from ansible_collections.emr.monitoring.plugins.module_utils.unit import Service
 from ansible_collections.emr.monitoring.plugins.module_utils.unit_state import UnitError
 from ansible_collections.emr.monitoring.plugins.plugin_utils import rendered_trees
@@ -44,9 +45,9 @@ class Proof:
     def examine(self, *_: Any) -> None:
         """Judge nothing."""
 
-    def may_recover(self, remembered: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    def may_recover(self, undo: Undo, notes: Mapping[str, Any]) -> None:
         if self.unsent:
-            raise TreeError(f"not sent yet, {remembered['notes']} and {dict(notes)}")
+            raise TreeError(f"not sent yet, {undo.service['notes']} and {dict(notes)}")
 
     def rehearse(self, *_: Any) -> None:
         self.said.append("rehearse")
@@ -364,11 +365,20 @@ class Unit(Service):
         return 0, "", ""
 
 
-class Unsent:
-    """Samples that a restart would lose."""
+def undo(service: dict[str, Any], *files: tuple[str, str, str | None]) -> Undo:
+    return Undo([*files], [], None, [], service)
 
-    def may_recover(self, url: str) -> None:
-        raise TreeError(f"not sent, of {url}")
+
+class Unsent:
+    """What Prometheus sends, and what it was asked."""
+
+    config = "/etc/app/a.yml"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool, str | None]] = []
+
+    def may_recover(self, url: str, stops: bool, kept: str | None) -> None:
+        self.asked.append((url, stops, kept))
 
 
 def plan(*touched: str) -> Plan:
@@ -555,32 +565,35 @@ def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], 
 )
 def test_a_process_that_runs_since_before_is_not_restarted(now: dict[str, str], again: bool) -> None:
     """Whether this run or one that was cut off put something live."""
-    unit = Unit(**{PROCESS: "7"})
-    made = Transaction(unit, {}, 0, remote=Unsent())  # type: ignore[arg-type]
+    unit, unsent = Unit(**{PROCESS: "7"}), Unsent()
+    made = Transaction(unit, {}, 0, remote=unsent)  # type: ignore[arg-type]
     made.notes["metrics_url"] = "http://new"
     remembered = json.loads(json.dumps(made.remember(plan("config"), {})))
     unit.fields.update(now)
-    with nullcontext() if again else pytest.raises(TreeError, match="of http://old"):
-        made.may_recover(remembered, {"metrics_url": "http://old"})
-    with nullcontext() if again else pytest.raises(TreeError, match="of http://new"):
-        made.may_recover(remembered, {})
+    made.may_recover(undo(remembered), {"metrics_url": "http://old"})
+    made.may_recover(undo(remembered, ("/etc/app", "a.yml", "/kept/0")), {})
+    made.may_recover(undo(remembered, ("/etc/app", "a.yml", None)), {})
+    stops = not again
+    assert unsent.asked == [
+        ("http://old", stops, unsent.config), ("http://new", stops, "/kept/0"), ("http://new", stops, None),
+    ]  # fmt: skip
     made.put_back(remembered, lambda: None)
     assert unit.actions[-1] == ("reload" if again else "start")
 
 
 @pytest.mark.parametrize(
-    ("now", "stops"),
-    [({"Job": "4711"}, True), ({"ActiveState": "failed"}, False), ({"ActiveState": "inactive"}, False)],
+    ("now", "asked"),
+    [({"Job": "4711"}, 1), ({"ActiveState": "failed"}, 0), ({"ActiveState": "inactive"}, 0)],
     ids=["it is being restarted", "it has died", "it was stopped"],
 )
-def test_only_what_runs_may_have_something_to_send(now: dict[str, str], stops: bool) -> None:
-    unit = Unit(**{PROCESS: "7"})
-    made = Transaction(unit, {}, 0, remote=Unsent())  # type: ignore[arg-type]
+def test_only_what_runs_may_have_something_to_send(now: dict[str, str], asked: int) -> None:
+    unit, unsent = Unit(**{PROCESS: "7"}), Unsent()
+    made = Transaction(unit, {}, 0, remote=unsent)  # type: ignore[arg-type]
+    made.notes["metrics_url"] = "http://new"
     remembered = made.remember(plan("config"), {})
     unit.fields.update(now)
-    made.notes["metrics_url"] = "http://new"
-    with pytest.raises(TreeError) if stops else nullcontext():
-        made.may_recover(remembered, {})
+    made.may_recover(undo(remembered), {})
+    assert [stops for _, stops, _ in unsent.asked] == [True] * asked
 
 
 def test_what_an_older_version_remembered_is_started() -> None:
