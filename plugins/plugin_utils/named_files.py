@@ -16,6 +16,8 @@ USERS_NAMES = {
     "details", "custom_fields", "fields",
 }  # fmt: skip
 READ = ("ca_file", "cert_file", "key_file")
+# What lies there is put there anew after each start of the node.
+COMES_AND_GOES = ("/run/", "/var/run/")
 WRITTEN = ("query_log_file", "scrape_failure_log_file")
 
 
@@ -93,9 +95,9 @@ def targets_elsewhere(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def lies_elsewhere(path: Any, config_dir: str) -> bool:
-    """Tell whether a path names a file that is to be on the node already: what lies in /run comes and goes."""
+    """Tell whether a path names a file that is to be on the node already."""
     text = str(path)
-    return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(("/run/", "/var/run/"))
+    return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(COMES_AND_GOES)
 
 
 def elsewhere_problems(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[str]:
@@ -109,7 +111,9 @@ def elsewhere_problems(named: Iterable[tuple[str, str]], service: str, dropin: A
         f"{where} is {path!r}, and {why}: bring it by {service}_files, or put it elsewhere."
         for where, path in named
         # Two slashes at the beginning stay two (POSIX).
-        if not dropin and (why := hidden(posixpath.normpath(path).replace("//", "/", 1)))
+        if not dropin
+        and not path.startswith(COMES_AND_GOES)
+        and (why := hidden(posixpath.normpath(path).replace("//", "/", 1)))
     ]
 
 

@@ -163,7 +163,7 @@ def test_a_file_that_nobody_brings_is_refused_and_one_elsewhere_is_looked_for(op
 
 @pytest.mark.parametrize("path", ["/home/hadoop/*.json", "//home/x/*.json", "/etc/../home/x.yml"])
 def test_files_of_targets_that_the_unit_does_not_see_are_refused(path: str) -> None:
-    job = {"job_name": "a", "file_sd_configs": [{"files": [path, "/srv/t/*.yml"]}]}
+    job = {"job_name": "a", "file_sd_configs": [{"files": [path, "/srv/t/*.yml", "/run/spark-targets/*.json"]}]}
     (problem,) = made({"scrape_configs": [job]})["problems"]
     assert problem.startswith(f"job a.file_sd_configs.files is {path!r}, and a unit does not see /home")
 
