@@ -53,7 +53,8 @@ class Far:
         """Return the states of those that one of the three knows, itself among them."""
         ask = f"curl --silent --header 'Accept: application/json' http://127.0.0.1:901{number}/ring || true"
         try:
-            return [str(one["state"]) for one in json.loads(self.run(ask))["shards"]]
+            # One that has just started knows nobody.
+            return [str(one["state"]) for one in json.loads(self.run(ask))["shards"] or []]
         except ValueError:
             return []
 
