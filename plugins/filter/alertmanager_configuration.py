@@ -26,6 +26,7 @@ from ansible_collections.emr.monitoring.plugins.plugin_utils.named_files import 
     elsewhere_problems,
     file_checks,
     files_elsewhere,
+    lies_elsewhere,
     missing_files,
     named_files,
     pattern_problems,
@@ -66,7 +67,7 @@ def alertmanager_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     files = {**meant["secret_files"], **brought["files"], **pair_files(settings)}
     patterns = meant["config"].get("templates") or []
     elsewhere = [*files_elsewhere(sections, folder)]
-    templates = [("alertmanager_config.templates", str(path)) for path in patterns if str(path).startswith("/")]
+    templates = [("alertmanager_config.templates", str(path)) for path in patterns if lies_elsewhere(path, folder)]
     problems = [
         *elsewhere_problems([*elsewhere, *templates], "alertmanager", settings["unit"]["dropin"]),
         *(problem for part in (meant, brought, unit, peers) for problem in part["problems"]),

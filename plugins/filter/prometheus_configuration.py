@@ -129,7 +129,9 @@ def prometheus_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     elsewhere = [*files_elsewhere({**users, "remote_write": remote["entries"]}, config_dir)]
     problems = [
         *meant["problems"],
-        *elsewhere_problems([*elsewhere, *targets_elsewhere(users)], "prometheus", settings["unit"]["dropin"]),
+        *elsewhere_problems(
+            [*elsewhere, *targets_elsewhere(users, config_dir)], "prometheus", settings["unit"]["dropin"]
+        ),
         *named_file_problems(sections, brought["files"], config_dir, settings["data_dir"]),
         *_missing(users, brought["files"], config_dir),
         *_job_problems(meant["jobs"], meant["global"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import pwd
 from contextlib import suppress
 from itertools import combinations
@@ -25,7 +26,9 @@ HIDDEN = {
 
 
 def hidden(path: str) -> str:
-    """Return why no unit of this project could use a folder, empty where it could."""
+    """Return why no unit of this project could use a folder or a file, empty where it could."""
+    # Two slashes at the beginning stay two (POSIX).
+    path = posixpath.normpath(path).replace("//", "/", 1)
     return next((reason for place, reason in HIDDEN.items() if f"{path}/".startswith(f"{place}/")), "")
 
 

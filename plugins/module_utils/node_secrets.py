@@ -76,17 +76,18 @@ def secret_problems(params: dict[str, Any]) -> list[str]:
             problems.append(_other_key(name, path, params["secrets_dir"]))
     snapshot = _content(str(RESTORING))
     if snapshot is not None and (held or lost):
-        problems.append(
+        return [
+            *problems,
             "a restore was cut off here, which brings the secrets that are missing: run playbooks/restore.yml again, "
-            f"with -e backup_snapshot={snapshot.decode(errors='replace')}, and it goes on where it was"
-        )
-    elif held:
+            f"with -e backup_snapshot={snapshot.decode(errors='replace')}, and it goes on where it was",
+        ]
+    if held:
         problems.append(
             f"{params['secrets_dir']} holds no {', '.join(held)}, and the node has what is missing there, such as "
             f"{next(iter(held.values()))}: it was provisioned by another controller or with another folder, and new "
             f"ones would lock out everybody who uses those. {TAKE_OVER}. {_on_purpose(held)}"
         )
-    if lost and snapshot is None:
+    if lost:
         problems.append(
             f"{params['secrets_dir']} holds no {', '.join(lost)}, and {', '.join(dict.fromkeys(lost.values()))} on the "
             "node was made with it, of which the node has no copy: copy the file from the controller that provisioned "

@@ -52,9 +52,9 @@ class Remote:
         """
         old, new = queues(_text(self.config)), queues(_text(self._place(task, stages, self.config)))
         others = changed(old, new)
-        if url and old and (stops or others):
+        if url and old and (stops or others) and not self.lose_unsent:
             does = "This run would restart Prometheus" if stops else "This run would give it another queue"
-            self._refuse_loss(url, None if stops else others, does, " (other changes go through)")
+            self._refuse_loss(url, self._page(url), None if stops else others, does, " (other changes go through)")
         for entry in self.entries:
             name = entry["name"]
             if old.get(name) != new.get(name) or self._reads_another(entry, task, plan):
@@ -69,12 +69,14 @@ class Remote:
         """
         live = queues(_text(self.config))
         others = changed(live, queues(_text(kept) if kept else ""))
+        if not live or not (stops or others) or self.lose_unsent:
+            return
+        answer = self._page(url)
         # One that does not answer has scraped nothing, and may need what is put back to answer.
-        answers = 0 < self._page(url).status < 500
-        if live and answers and (stops or others):
+        if 0 < answer.status < 500:
             does = "An earlier run was cut off, and what it replaced has to be put back, with "
             does += "a restart of Prometheus" if stops else "another queue for it"
-            self._refuse_loss(url, None if stops else others, does)
+            self._refuse_loss(url, answer, None if stops else others, does)
 
     def _page(self, url: str) -> Answer:
         """Return the page of metrics, whose text is empty where it cannot be read."""
@@ -85,17 +87,18 @@ class Remote:
                 break
         return answer if answer.status == 200 else answer._replace(body="")
 
-    def _refuse_loss(self, url: str, names: Collection[str] | None, does: str, besides: str = "") -> None:
+    def _refuse_loss(
+        self, url: str, answer: Answer, names: Collection[str] | None, does: str, besides: str = ""
+    ) -> None:
         """Raise TreeError where an endpoint has not been sent what there is.
 
         :param url: the page of metrics of the service that runs
+        :param answer: what it says
         :param names: whose queues to look at; None is all of them
         :param does: why that matters
         :param besides: what else may be done until then
         """
-        if self.lose_unsent:
-            return
-        if (answer := self._page(url)).status != 200:
+        if answer.status != 200:
             raise TreeError(
                 f"prometheus_remote_write: nobody knows whether all has been sent: {no_answer(url, answer)}. {does}. "
                 "Have Prometheus answer first, or lose what has not been with prometheus_remote_write_lose_unsent: true"

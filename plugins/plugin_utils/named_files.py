@@ -16,8 +16,6 @@ USERS_NAMES = {
     "details", "custom_fields", "fields",
 }  # fmt: skip
 READ = ("ca_file", "cert_file", "key_file")
-# What lies there is put there anew after each start of the node.
-COMES_AND_GOES = ("/run/", "/var/run/")
 WRITTEN = ("query_log_file", "scrape_failure_log_file")
 
 
@@ -87,33 +85,30 @@ def files_elsewhere(sections: Mapping[str, Any], config_dir: str) -> Iterator[tu
                 yield f"{where}.{option}", str(path)
 
 
-def targets_elsewhere(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def targets_elsewhere(sections: Mapping[str, Any], config_dir: str) -> Iterator[tuple[str, str]]:
     """Yield the patterns of files of targets that are to be on the node already."""
     for where, part in mappings(sections, ""):
         if where.endswith(".file_sd_configs") and isinstance(part.get("files"), list):
-            yield from ((f"{where}.files", str(path)) for path in part["files"] if str(path).startswith("/"))
+            yield from ((f"{where}.files", str(path)) for path in part["files"] if lies_elsewhere(path, config_dir))
 
 
 def lies_elsewhere(path: Any, config_dir: str) -> bool:
-    """Tell whether a path names a file that is to be on the node already."""
+    """Tell whether a path names a file that is to be on the node already: what lies in /run comes and goes."""
     text = str(path)
-    return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(COMES_AND_GOES)
+    return text.startswith("/") and not below_config(text, config_dir) and not text.startswith(("/run/", "/var/run/"))
 
 
 def elsewhere_problems(named: Iterable[tuple[str, str]], service: str, dropin: Any) -> list[str]:
     """Say which files elsewhere on the node no unit sees.
 
-    :param named: what ``files_elsewhere`` yields
-    :param service: whose they are
+    :param named: pairs of the option and the path, as ``files_elsewhere`` yields them
+    :param service: whose they are, and the user of its unit
     :param dropin: what the user adds to the unit, which may show it more
     """
     return [
         f"{where} is {path!r}, and {why}: bring it by {service}_files, or put it elsewhere."
         for where, path in named
-        # Two slashes at the beginning stay two (POSIX).
-        if not dropin
-        and not path.startswith(COMES_AND_GOES)
-        and (why := hidden(posixpath.normpath(path).replace("//", "/", 1)))
+        if not dropin and (why := hidden(path))
     ]
 
 
