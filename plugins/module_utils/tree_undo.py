@@ -55,7 +55,9 @@ def load(state_dir: str, name: str) -> Undo | None:
 
 def kept_file(undo: Undo, path: str) -> str | None:
     """Where what was live at a path is kept: at the path itself where it still is; None where there was nothing."""
-    return next((backup for dest, rel, backup in undo.files if join(dest, rel) == path), path)
+    backup = next((backup for dest, rel, backup in undo.files if join(dest, rel) == path), path)
+    # An earlier call of `restore` has put it back.
+    return path if backup and not os.path.lexists(backup) else backup
 
 
 def _read(path: str) -> Undo | None:

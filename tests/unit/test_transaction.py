@@ -563,19 +563,23 @@ def test_the_old_service_runs_as_it_did(fields: dict[str, str], did: list[str], 
         ({PROCESS: "8"}, False),
     ],
 )
-def test_a_process_that_runs_since_before_is_not_restarted(now: dict[str, str], again: bool) -> None:
+def test_a_process_that_runs_since_before_is_not_restarted(tmp_path: Path, now: dict[str, str], again: bool) -> None:
     """Whether this run or one that was cut off put something live."""
+    (kept := tmp_path / "0").touch()
     unit, unsent = Unit(**{PROCESS: "7"}), Unsent()
     made = Transaction(unit, {}, 0, remote=unsent)  # type: ignore[arg-type]
     made.notes["metrics_url"] = "http://new"
     remembered = json.loads(json.dumps(made.remember(plan("config"), {})))
     unit.fields.update(now)
     made.may_recover(undo(remembered), {"metrics_url": "http://old"})
-    made.may_recover(undo(remembered, ("/etc/app", "a.yml", "/kept/0")), {})
+    made.may_recover(undo(remembered, ("/etc/app", "a.yml", str(kept))), {})
     made.may_recover(undo(remembered, ("/etc/app", "a.yml", None)), {})
+    # What an interrupted putting back has moved to its place.
+    made.may_recover(undo(remembered, ("/etc/app", "a.yml", f"{tmp_path}/1")), {})
     stops = not again
     assert unsent.asked == [
-        ("http://old", stops, unsent.config), ("http://new", stops, "/kept/0"), ("http://new", stops, None),
+        ("http://old", stops, unsent.config), ("http://new", stops, str(kept)), ("http://new", stops, None),
+        ("http://new", stops, unsent.config),
     ]  # fmt: skip
     made.put_back(remembered, lambda: None)
     assert unit.actions[-1] == ("reload" if again else "start")
